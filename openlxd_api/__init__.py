@@ -1,0 +1,1 @@
+"""The HTTP front end: thin routes over the core's services."""

@@ -1,0 +1,1 @@
+"""Pure records and rules: nothing here does input or output."""

@@ -1,0 +1,30 @@
+"""Consoles: a command that runs inside a container, as the front ends hold it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class ExecSession(Protocol):
+    """A command that runs inside a container. ``stderr`` comes apart from ``stdout`` only without a terminal."""
+
+    async def read(self) -> tuple[int, bytes]:
+        """The next output: (1, data) for stdout, (2, data) for stderr; (0, b"") at the end."""
+
+    async def write(self, data: bytes) -> None:
+        """Send input; returns when the other side has room for more."""
+
+    async def write_eof(self) -> None:
+        """End the input."""
+
+    async def resize(self, width: int, height: int) -> None:
+        """Tell the terminal's new size."""
+
+    async def signal(self, number: int) -> None:
+        """Send a signal to the command."""
+
+    async def wait(self) -> int:
+        """The exit status (128 + n where a signal n ended it). Raises OutcomeUnknown if LXD went away."""
+
+    async def close(self) -> None:
+        """End it on purpose: LXD kills the command when its control socket closes. Safe to call twice."""

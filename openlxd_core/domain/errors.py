@@ -1,0 +1,193 @@
+"""Every error that the product means to raise.
+
+A sentence is kept as a template and its values, so that each reader gets it in their own language::
+
+    OpenLXDError
+    ├── BadRequest                    bad_request
+    │   └── ValidationFailed          validation_failed
+    ├── Unauthenticated               unauthenticated
+    │   └── TokenExpired              token_expired
+    ├── Forbidden                     forbidden
+    │   └── Suspended                 suspended
+    ├── NotFound                      not_found
+    ├── Conflict                      conflict
+    │   ├── AlreadyExists             already_exists
+    │   └── Busy                      busy
+    ├── QuotaExceeded                 quota_exceeded
+    ├── RateLimited                   rate_limited
+    ├── LxdRefused                    lxd_refused
+    ├── LxdUnavailable                lxd_unavailable
+    │   └── OutcomeUnknown            lxd_unavailable
+    ├── ImageSourceUnavailable        image_source_unavailable
+    └── ConfigurationError            configuration_error
+
+Anything else that is raised is a bug: it is logged with its traceback and ends that one request or session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from openlxd_core.i18n import N_
+
+
+@dataclass(frozen=True)
+class Message:
+    """A sentence for a person: a template from the catalogue and the values that go into it."""
+
+    template: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def text(self, translate: Callable[[str], str] = lambda text: text) -> str:
+        """The sentence, its template passed through ``translate`` first."""
+        return translate(self.template).format(**self.params) if self.params else translate(self.template)
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+class OpenLXDError(Exception):
+    """The root: something a person asked for cannot be done, and this says why."""
+
+    code = "internal_error"
+
+    def __init__(self, template: str, **params: Any) -> None:
+        super().__init__(template)
+        self.message = Message(template, params)
+
+    def __str__(self) -> str:
+        return self.message.text()
+
+
+class BadRequest(OpenLXDError):
+    """What was sent cannot be read at all."""
+
+    code = "bad_request"
+
+
+class ValidationFailed(BadRequest):
+    """One or more values are not allowed; ``fields`` says which and why."""
+
+    code = "validation_failed"
+
+    def __init__(self, template: str = "", fields: Mapping[str, Message] | None = None, **params: Any) -> None:
+        self.fields: dict[str, Message] = dict(fields or {})
+        if not template:
+            first = next(iter(self.fields.values()), Message(N_("Some values are not allowed.")))
+            template, params = first.template, dict(first.params)
+        super().__init__(template, **params)
+
+    @classmethod
+    def of(cls, name: str, template: str, **params: Any) -> ValidationFailed:
+        """The failure of one field."""
+        return cls(fields={name: Message(template, params)})
+
+
+class Unauthenticated(OpenLXDError):
+    """Nobody has proved who they are."""
+
+    code = "unauthenticated"
+
+
+class TokenExpired(Unauthenticated):
+    """The token was good once."""
+
+    code = "token_expired"
+
+
+class Forbidden(OpenLXDError):
+    """The actor is known and may not do this."""
+
+    code = "forbidden"
+
+
+class Suspended(Forbidden):
+    """The account or the container is suspended."""
+
+    code = "suspended"
+
+
+class NotFound(OpenLXDError):
+    """It does not exist, or the actor may not know that it does."""
+
+    code = "not_found"
+
+
+class Conflict(OpenLXDError):
+    """The thing is in a state in which this cannot be done."""
+
+    code = "conflict"
+
+
+class AlreadyExists(Conflict):
+    """The name, address or key is taken."""
+
+    code = "already_exists"
+
+
+class Busy(Conflict):
+    """Another operation is under way on the same thing."""
+
+    code = "busy"
+
+
+class QuotaExceeded(OpenLXDError):
+    """The change would take the tenant past a quota they were given."""
+
+    code = "quota_exceeded"
+
+
+class RateLimited(OpenLXDError):
+    """Too many tries; ``retry_after`` seconds from now is soon enough."""
+
+    code = "rate_limited"
+
+    def __init__(self, template: str, retry_after: float, **params: Any) -> None:
+        super().__init__(template, seconds=max(1, round(retry_after)), **params)
+        self.retry_after = retry_after
+
+
+class LxdRefused(OpenLXDError):
+    """LXD was reached and said no; the message carries its reason."""
+
+    code = "lxd_refused"
+
+
+class LxdUnavailable(OpenLXDError):
+    """LXD cannot be reached, or does not answer in time."""
+
+    code = "lxd_unavailable"
+
+
+class OutcomeUnknown(LxdUnavailable):
+    """The connection was lost while LXD worked: it may have been done or not."""
+
+
+class ImageSourceUnavailable(OpenLXDError):
+    """The image server cannot be reached or answers nonsense."""
+
+    code = "image_source_unavailable"
+
+
+class ConfigurationError(OpenLXDError):
+    """A setting, a key file or the database stops the start."""
+
+    code = "configuration_error"
+
+
+def error_tree() -> list[type[OpenLXDError]]:
+    """Every error class there is, parents before children."""
+    found: list[type[OpenLXDError]] = []
+    waiting: list[type[OpenLXDError]] = [OpenLXDError]
+    while waiting:
+        cls = waiting.pop(0)
+        found.append(cls)
+        waiting.extend(cls.__subclasses__())
+    return found
+
+
+def lxd_unreachable() -> LxdUnavailable:
+    """The one sentence for it."""
+    return LxdUnavailable(N_("LXD cannot be reached at the moment. Nothing was changed; try again soon."))

@@ -1,0 +1,55 @@
+"""What happened, as the front ends hear it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that changed; ids grow, so a reader can go on where they stopped."""
+
+    id: int
+    topic: str
+    """``container``, ``operation``, ``user``, ``key``, ``quota``, ``image`` or ``lxd``."""
+    verb: str
+    """For example ``created``, ``updated``, ``deleted``, ``suspended``, ``password``."""
+    key: str
+    """The name or id of what changed."""
+    user_id: int | None
+    """Whose it is; None where it concerns everybody."""
+    data: Mapping[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class LxdState:
+    """Whether LXD answers, and what it is."""
+
+    reachable: bool
+    kind: str
+    """``lxd``, ``incus`` or ``simulated``; an empty string before the first answer."""
+    version: str
+    reason: str
+    """Why it is not reachable, in the words of the system; for admins."""
+    since: datetime
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """Who did what to whom, from where, and how it ended."""
+
+    id: int
+    at: datetime
+    actor: str
+    user_id: int | None
+    origin: str
+    address: str
+    action: str
+    target: str
+    outcome: str
+    """``ok`` or an error's code."""
+    detail: str

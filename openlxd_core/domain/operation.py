@@ -1,0 +1,80 @@
+"""Operations: work that outlives a request, and the process that started it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from openlxd_core.domain.errors import Message
+from openlxd_core.i18n import N_
+
+
+class OperationStatus(StrEnum):
+    """Where an operation stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Kind(StrEnum):
+    """What an operation does."""
+
+    CREATE = "create"
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    PAUSE = "pause"
+    RESUME = "resume"
+    DELETE = "delete"
+    RESIZE = "resize"
+
+
+ENDED = frozenset({OperationStatus.DONE, OperationStatus.FAILED, OperationStatus.CANCELLED})
+
+STAGES: dict[str, str] = {
+    "queued": N_("Waiting"),
+    "project": N_("Preparing"),
+    "create": N_("Unpacking the image"),
+    "start": N_("Starting"),
+    "network": N_("Waiting for an address"),
+    "stop": N_("Stopping"),
+    "work": N_("Working"),
+    "delete": N_("Deleting"),
+    "lxd": N_("Waiting for LXD to come back"),
+    "done": N_("Done"),
+}
+"""Every stage an operation can be in, with its word for people."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation, as its owner sees it."""
+
+    id: str
+    kind: Kind
+    user_id: int | None
+    """Whose container it is about."""
+    actor: str
+    """Who asked."""
+    target: str
+    """The container's name."""
+    status: OperationStatus
+    stage: str
+    progress: int
+    """0 to 100."""
+    error_code: str
+    error: Message | None
+    args: Mapping[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in ENDED

@@ -1,0 +1,204 @@
+"""The port to LXD, in our words.
+
+Two adapters pass one contract suite (``tests/contract``): the real LXD and the simulated one. Nothing above
+this port knows of pylxd, HTTP or sockets. Every name and figure has been checked before it gets here; adapters
+build what they send from these fields alone and never pass a caller's dictionary on.
+
+Errors, everywhere: LxdUnavailable (not reachable, or no answer in time; nothing was done), OutcomeUnknown (the
+connection was lost while LXD worked), NotFound, AlreadyExists, Busy (LXD works on the same instance),
+QuotaExceeded (the project's limits), LxdRefused (any other no; its reason is in the message, cleaned).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from openlxd_core.domain.console import ExecSession
+from openlxd_core.domain.container import Usage
+
+MARK_OPERATION = "user.openlxd.op"
+"""The instance's config key that holds the id of the operation that made it."""
+MARK_READY = "user.openlxd.ready"
+"""Set to ``1`` only after everything that makes a container usable has succeeded."""
+MARK_OWNER = "user.openlxd.user"
+"""The owner's user id, so that a lost database can be rebuilt."""
+
+Progress = Callable[[int], None]
+"""Called with 0 to 100 while LXD works."""
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """What answers at the socket."""
+
+    kind: str
+    """``lxd``, ``incus`` or ``simulated``."""
+    version: str
+    architecture: str
+    """LXD's name for it: ``x86_64``, ``aarch64``."""
+    pools: Sequence[str]
+    networks: Sequence[str]
+    """The managed bridges."""
+    extensions: frozenset[str]
+
+
+@dataclass(frozen=True)
+class ProjectSpec:
+    """One tenant's project: the walls and the limits. Limits are for LXD to enforce; None means none."""
+
+    name: str
+    pool: str
+    network: str
+    containers: int | None
+    cpu: int | None
+    memory_mib: int | None
+    disk_mib: int | None
+
+
+@dataclass(frozen=True)
+class LxdImage:
+    """An image that LXD holds in its ``default`` project."""
+
+    fingerprint: str
+    aliases: Sequence[str]
+    description: str
+    architecture: str
+    size_bytes: int
+    properties: Mapping[str, str]
+    uploaded_at: datetime | None
+
+
+@dataclass(frozen=True)
+class InstanceSpec:
+    """A container to make, from an image that LXD holds."""
+
+    project: str
+    name: str
+    fingerprint: str
+    cpu: int
+    memory_mib: int
+    disk_mib: int
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A container as LXD's list shows it (one call for all projects; no state)."""
+
+    project: str
+    name: str
+    status: str
+    """``running``, ``stopped``, ``frozen`` or ``error``."""
+    architecture: str
+    cpu: int | None
+    memory_mib: int | None
+    disk_mib: int | None
+    image: str
+    """The image's description, cleaned, or an empty string."""
+    marks: Mapping[str, str]
+    """Its ``user.openlxd.*`` keys."""
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class InstanceState:
+    """One container's state; asking for it costs tens of milliseconds."""
+
+    status: str
+    ipv4: str
+    """The first global address on a NIC, or an empty string."""
+    ipv6: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class LxdEvent:
+    """One line of LXD's event stream that matters to us."""
+
+    kind: str
+    """``lifecycle`` or ``connected`` (sent once each time the stream is up: things may have been missed)."""
+    action: str = ""
+    """LXD's own word, as ``instance-started``, ``instance-deleted``, ``image-created``."""
+    project: str = ""
+    name: str = ""
+
+
+class LxdGateway(Protocol):
+    """What we ask of LXD."""
+
+    async def open(self) -> None:
+        """Get ready. Does not fail if LXD is not there yet."""
+
+    async def close(self) -> None:
+        """Let go of sockets, threads and files."""
+
+    async def server(self) -> ServerInfo:
+        """What answers, its pools and managed bridges."""
+
+    async def ensure_project(self, spec: ProjectSpec) -> None:
+        """Make the restricted project and its default profile (root disk, one NIC), or bring them in line.
+
+        LXD refuses limits under what is in use; the caller passes figures that are not.
+        """
+
+    async def delete_project(self, name: str) -> None:
+        """Delete an empty project and its profile. A project that is not there is a success."""
+
+    async def images(self) -> Sequence[LxdImage]:
+        """The images of the default project."""
+
+    async def instances(self) -> Sequence[Instance]:
+        """Every container of every project, in one call."""
+
+    async def instance(self, project: str, name: str) -> Instance:
+        """One container. Raises NotFound."""
+
+    async def state(self, project: str, name: str) -> InstanceState:
+        """One container's addresses and live status. Raises NotFound."""
+
+    async def create_instance(self, spec: InstanceSpec, progress: Progress | None = None) -> None:
+        """Make a stopped container and return when LXD is done.
+
+        Security is fixed here: isolated id map, no nesting, not privileged, MAC and address filters on the NIC.
+        """
+
+    async def delete_instance(self, project: str, name: str) -> None:
+        """Delete a stopped container (a running one is stopped by force first). One that is not there is a success."""
+
+    async def set_marks(self, project: str, name: str, marks: Mapping[str, str]) -> None:
+        """Change ``user.openlxd.*`` keys of a container, leaving every other key alone."""
+
+    async def set_limits(self, project: str, name: str, cpu: int, memory_mib: int, disk_mib: int) -> None:
+        """Change limits, live where LXD can."""
+
+    async def start(self, project: str, name: str) -> None:
+        """Start a container. One that runs is a success."""
+
+    async def stop(self, project: str, name: str, *, force: bool = False, timeout: float = 30) -> None:
+        """Stop a container within ``timeout`` seconds, gracefully unless ``force``. A stopped one is a success."""
+
+    async def freeze(self, project: str, name: str) -> None:
+        """Pause a running container. A frozen one is a success."""
+
+    async def unfreeze(self, project: str, name: str) -> None:
+        """Resume a frozen container. A running one is a success."""
+
+    async def usage(self) -> Mapping[tuple[str, str], Usage]:
+        """What every running container uses, by (project, name), from LXD's metrics (one cheap call)."""
+
+    def events(self) -> AsyncIterator[LxdEvent]:
+        """LXD's events of all projects. Ends with LxdUnavailable when the connection is lost; ask again then."""
+
+    async def exec(
+        self,
+        project: str,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        terminal: tuple[int, int] | None = None,
+    ) -> ExecSession:
+        """Run ``command`` in a running container, on a terminal of (width, height) where one is given."""

@@ -1,0 +1,1 @@
+"""The image market: catalogues of simplestreams servers."""

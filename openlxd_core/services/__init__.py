@@ -1,0 +1,1 @@
+"""The services: one capability each, actor first."""

@@ -1,0 +1,191 @@
+"""Settings: what an operator can say, where it was said, and what holds otherwise.
+
+Order: command line, environment ``OPENLXD_*``, the TOML file, default. A key we do not know or a value of the
+wrong type stops the start with one line that names it.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from openlxd_core.domain.errors import ConfigurationError, OpenLXDError
+from openlxd_core.domain.quota import Quota, parse_quota
+from openlxd_core.i18n import N_
+
+PREFIX = "OPENLXD_"
+DEFAULT_FILE = Path("/etc/openlxd/openlxd.toml")
+NOT_SETTINGS = frozenset({"OPENLXD_REQUIRE_LIVE", "OPENLXD_TEST_PREPARE", "OPENLXD_LANG"})
+"""Variables of the test run and of the command line that share the prefix."""
+
+
+class Settings(BaseModel):
+    """Every setting, frozen. The environment variable is the field's name in capitals behind ``OPENLXD_``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    state_dir: Path = Path("/var/lib/openlxd")
+    """Database, cache, backups and locks."""
+    keys_dir: Path = Path("/etc/openlxd/keys")
+    """SSH host keys, JWT secret, system API key, TLS pair. 0700, files 0600; made at first start."""
+    database_url: str = ""
+    """A Tortoise URL; empty means an SQLite file in the state directory."""
+    ssh_host: str = "0.0.0.0"  # noqa: S104 - a public service
+    """Where the SSH console listens."""
+    ssh_port: int = Field(2222, ge=0, le=65535)
+    """Its port; 0 takes any free one."""
+    api_host: str = "0.0.0.0"  # noqa: S104
+    """Where the API listens."""
+    api_port: int = Field(8443, ge=0, le=65535)
+    """Its port; 0 takes any free one."""
+    api_tls: Literal["on", "off"] = "on"
+    """``off`` only behind a proxy that speaks TLS."""
+    tls_cert: Path | None = None
+    """A certificate chain in place of the self-signed pair."""
+    tls_key: Path | None = None
+    """Its key."""
+    trusted_proxies: str = ""
+    """Addresses or networks, comma-separated, whose X-Forwarded-For is believed."""
+    lxd: str = "auto"
+    """``auto``, ``socket``, ``simulated``, or an ``https://`` remote."""
+    lxd_socket: Path | None = None
+    """The LXD or Incus socket; found by itself where empty."""
+    images_url: str = "https://images.linuxcontainers.org"
+    """One or several simplestreams servers, comma-separated."""
+    images_ca: Path | None = None
+    """An extra CA file for a private mirror."""
+    registration: Literal["on", "off", "invite"] = "on"
+    """Who may make an account."""
+    default_quota: str = "containers=3,cpu=4,memory=4GiB,disk=40GiB,snapshots=10,forwards=10"
+    """Of a tenant made without another."""
+    tenant_import: Literal["on", "off"] = "on"
+    """Whether tenants may import images."""
+    storage_pool: str = "default"
+    """Where tenants' disks go."""
+    network: str = ""
+    """The managed bridge of tenants' NICs; empty means the first one."""
+    public_address: str = ""
+    """The listen address of port forwards; empty means the first global one."""
+    log: Literal["auto", "text", "json"] = "auto"
+    """``auto`` is text on a terminal and JSON otherwise."""
+    ssh_sessions_per_tenant: int = Field(10, ge=1, le=1000)
+    """Open sessions one tenant may hold at once."""
+    ssh_login_seconds: int = Field(60, ge=1, le=600)
+    """How long a client may take to log in."""
+    ssh_unauthenticated: int = Field(100, ge=1, le=10000)
+    """Connections that have not logged in yet, in all."""
+    ssh_per_address: int = Field(20, ge=1, le=10000)
+    """Connections that have not logged in yet, from one address."""
+    bcrypt_rounds: int = Field(12, ge=4, le=16)
+    """The cost of a password hash: each step doubles it."""
+
+    @property
+    def database(self) -> str:
+        """The Tortoise URL in force."""
+        return self.database_url or f"sqlite://{self.state_dir / 'openlxd.sqlite3'}"
+
+    @property
+    def quota(self) -> Quota:
+        """The quota of a tenant made without another."""
+        return parse_quota(self.default_quota)
+
+
+SECRET_FIELDS = frozenset({"database_url"})
+"""Shown as ``***`` (a database URL may hold a password)."""
+
+
+class LoadedSettings:
+    """The settings in force and the source of each."""
+
+    def __init__(self, settings: Settings, sources: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.sources = sources
+        """By field name: ``command line``, an environment variable's name, a file's path, or ``default``."""
+
+
+def checkout_dir() -> Path | None:
+    """The root of the source checkout that this code runs from, or None when it is installed."""
+    root = Path(__file__).resolve().parent.parent
+    return root if (root / "pyproject.toml").is_file() and (root / "keys" / "README.md").is_file() else None
+
+
+def load_settings(
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> LoadedSettings:
+    """Read every source. Raises ConfigurationError with one clear line."""
+    env = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(Settings.model_fields, "default")
+
+    def take(found: Mapping[str, Any], source: str | None) -> None:
+        for key, value in found.items():
+            if key not in Settings.model_fields:
+                raise ConfigurationError(N_("Unknown setting {key} in {source}."), key=key, source=source or "")
+            values[key] = value
+            sources[key] = source or f"{PREFIX}{key.upper()}"
+
+    checkout = checkout_dir()
+    if checkout is not None and "INVOCATION_ID" not in env:
+        take({"state_dir": checkout / ".openlxd", "keys_dir": checkout / "keys"}, "default")
+    take(_read_file(file), str(file or DEFAULT_FILE))
+    for name in sorted(env):
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS and not name.startswith("OPENLXD_TEST_"):
+            key = name.removeprefix(PREFIX).lower()
+            if key not in Settings.model_fields:
+                raise ConfigurationError(N_("Unknown setting {key} in {source}."), key=name, source="the environment")
+            if env[name] != "":
+                take({key: env[name]}, None)
+    take({k: v for k, v in (overrides or {}).items() if v is not None}, "command line")
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else "settings"
+        raise ConfigurationError(
+            N_("Setting {key} (from {source}) is wrong: {reason}."),
+            key=key,
+            source=sources.get(key, "default"),
+            reason=first["msg"],
+        ) from None
+    _check(settings, sources)
+    return LoadedSettings(settings, sources)
+
+
+def _check(settings: Settings, sources: Mapping[str, str]) -> None:
+    def wrong(key: str, reason: str) -> ConfigurationError:
+        return ConfigurationError(
+            N_("Setting {key} (from {source}) is wrong: {reason}."), key=key, source=sources[key], reason=reason
+        )
+
+    if settings.lxd not in ("auto", "socket", "simulated") and not settings.lxd.startswith("https://"):
+        raise wrong("lxd", "it is auto, socket, simulated or an https:// address")
+    try:
+        parse_quota(settings.default_quota)
+    except OpenLXDError as error:
+        raise wrong("default_quota", str(error)) from None
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        key = "tls_key" if settings.tls_key is None else "tls_cert"
+        raise wrong(key, "a certificate and its key go together")
+
+
+def _read_file(file: Path | None) -> dict[str, Any]:
+    path = file or DEFAULT_FILE
+    try:
+        with path.open("rb") as stream:
+            return tomllib.load(stream)
+    except FileNotFoundError:
+        if file is None:
+            return {}
+        raise ConfigurationError(N_("There is no settings file {path}."), path=str(path)) from None
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            N_("The settings file {path} cannot be read: {reason}."), path=str(path), reason=str(error)
+        ) from None
