@@ -1,0 +1,97 @@
+"""The face that each error has over HTTP: a status, a code, one sentence in the reader's language.
+
+Every failure of the API is made here, so that it has one shape:
+``{"success": false, "error": code, "message": …, "data": null}`` and, for validation, ``"fields"``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from openlxd_core.domain import errors
+from openlxd_core.domain.errors import Message, OpenLXDError
+from openlxd_core.i18n import N_, _
+
+STATUS: Mapping[type[OpenLXDError], int] = {
+    OpenLXDError: 500,
+    errors.BadRequest: 400,
+    errors.ValidationFailed: 422,
+    errors.Unauthenticated: 401,
+    errors.TokenExpired: 401,
+    errors.Forbidden: 403,
+    errors.Suspended: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.AlreadyExists: 409,
+    errors.Busy: 409,
+    errors.QuotaExceeded: 409,
+    errors.RateLimited: 429,
+    errors.LxdRefused: 409,
+    errors.LxdUnavailable: 503,
+    errors.OutcomeUnknown: 503,
+    errors.ImageSourceUnavailable: 503,
+    errors.ConfigurationError: 500,
+}
+"""The HTTP status of each error of the core."""
+
+TRY_AGAIN_SECONDS = 5
+"""What ``Retry-After`` says where the core names no time of its own."""
+
+INTERNAL_ERROR = Message(N_("Something went wrong on our side. It was written down; request {request_id}."))
+
+
+class HttpProblem(Exception):
+    """What is wrong with a request as HTTP, before the core is asked anything."""
+
+    def __init__(self, status: int, code: str, template: str, **params: Any) -> None:
+        super().__init__(template)
+        self.status = status
+        self.code = code
+        self.message = Message(template, params)
+
+
+_HTTP = {
+    400: ("bad_request", N_("This request cannot be read.")),
+    404: ("not_found", N_("There is nothing here.")),
+    405: ("method_not_allowed", N_("This method is not allowed here.")),
+    413: ("payload_too_large", N_("This is too large.")),
+    415: ("unsupported_media_type", N_("Send application/json.")),
+}
+"""What aiohttp itself refuses, in our words."""
+
+
+def problem(status: int) -> HttpProblem:
+    """The problem that stands for a status which aiohttp raised by itself."""
+    code, template = _HTTP.get(status, _HTTP[400])
+    return HttpProblem(status if status in _HTTP else 400, code, template)
+
+
+def failure(status: int, code: str, message: Message, fields: Mapping[str, Message] | None = None) -> web.Response:
+    """The one shape of a failure, in the language of the request."""
+    answer: dict[str, Any] = {"success": False, "error": code, "message": message.text(_), "data": None}
+    if fields:
+        answer["fields"] = {name: why.text(_) for name, why in fields.items()}
+    return web.json_response(answer, status=status)
+
+
+def error_response(error: OpenLXDError) -> web.Response:
+    """The answer to an error that the product means to raise."""
+    status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+    fields = error.fields if isinstance(error, errors.ValidationFailed) else None
+    response = failure(status, error.code, error.message, fields)
+    if isinstance(error, errors.RateLimited):
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    elif status == 503:
+        response.headers["Retry-After"] = str(TRY_AGAIN_SECONDS)
+    elif status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def problem_response(error: HttpProblem) -> web.Response:
+    """The answer to a request that is wrong as HTTP."""
+    return failure(error.status, error.code, error.message)

@@ -1,0 +1,145 @@
+"""The listening side: TLS, the socket, a graceful end, and answers to what is not even HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_server import Server
+
+from openlxd_api.app import make_app
+from openlxd_core import secrets as keys
+from openlxd_core import systemd
+from openlxd_core.bootstrap import Core, open_core
+from openlxd_core.domain.errors import ConfigurationError
+from openlxd_core.i18n import N_
+from openlxd_core.settings import Settings
+
+SHUTDOWN_SECONDS = 10.0
+"""How long requests under way may still take once we are told to stop."""
+log = structlog.get_logger("openlxd.api")
+
+
+class _Handler(RequestHandler):
+    """Answers what aiohttp cannot read in our envelope, without its name, and without a traceback in the log."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        if status >= 500:
+            log.error("a bug ended a connection", exc_info=exc)
+        text = "This request cannot be read." if status < 500 else "Something went wrong on our side."
+        code = "bad_request" if status < 500 else "internal_error"
+        response = web.Response(
+            status=status,
+            text=json.dumps({"success": False, "error": code, "message": text, "data": None}),
+            content_type="application/json",
+            headers={"X-Request-Id": secrets.token_hex(16), "Cache-Control": "no-store", "Server": "OpenLXD"},
+        )
+        response.force_close()
+        return response
+
+
+class _Server(Server):
+    def __call__(self) -> RequestHandler:
+        return _Handler(self, loop=self._loop, **self._kwargs)
+
+
+class _Runner(web.AppRunner):
+    """An AppRunner whose connections are ours from the first byte."""
+
+    async def _make_server(self) -> Server:
+        server = await super()._make_server()
+        server.__class__ = _Server  # aiohttp offers no other way to choose the connection's class
+        return server
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """The certificate in force: the operator's, or the self-signed pair. Raises ConfigurationError."""
+    if settings.api_tls == "off":
+        return None
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        cert, key = settings.tls_cert, settings.tls_key
+    else:
+        cert, key = keys.ensure_tls_pair(settings.keys_dir, own_names(settings))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(cert, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            N_("The TLS certificate {path} cannot be used: {reason}."), path=str(cert), reason=str(error)
+        ) from None
+    return context
+
+
+def own_names(settings: Settings) -> list[str]:
+    """The names and addresses that this machine is called by, for the self-signed certificate."""
+    names = [socket.gethostname()]
+    if settings.api_host not in ("0.0.0.0", "::", ""):  # noqa: S104 - not a bind, a comparison
+        names.append(settings.api_host)
+    return names + ([settings.public_address] if settings.public_address else [])
+
+
+@asynccontextmanager
+async def listening(core: Core, settings: Settings) -> AsyncIterator[str]:
+    """Serve ``core`` while the block lasts; gives the address, ``https://0.0.0.0:8443``. Raises ConfigurationError."""
+    runner = _Runner(
+        make_app(core),
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        keepalive_timeout=30,
+        max_line_size=8190,
+        max_field_size=8190,
+    )
+    context = tls_context(settings)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.api_host, settings.api_port, ssl_context=context, backlog=128)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigurationError(
+                N_("The API cannot listen on {address}: {reason}."),
+                address=f"{settings.api_host}:{settings.api_port}",
+                reason=error.strerror or str(error),
+            ) from None
+        host, port = runner.addresses[0][:2]
+        yield f"{'https' if context else 'http'}://{'[' + host + ']' if ':' in host else host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+async def serve(settings: Settings, opener: Callable[..., Any] = open_core) -> None:
+    """Run the API until SIGTERM or SIGINT. Raises ConfigurationError."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with opener(settings, name="api") as core, listening(core, settings) as address:
+        log.info("listening", url=address)
+        systemd.ready(address)
+        await stop.wait()
+        log.info("stopping")
+        systemd.stopping()
+
