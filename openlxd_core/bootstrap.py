@@ -1,0 +1,173 @@
+"""The wiring: the only place that chooses which parts are used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from openlxd_core import secrets
+from openlxd_core.domain.errors import ConfigurationError
+from openlxd_core.i18n import N_
+from openlxd_core.lxd.gateway import LxdGateway
+from openlxd_core.services.accounts import Accounts
+from openlxd_core.services.audit import Audit
+from openlxd_core.services.auth import Auth
+from openlxd_core.services.consoles import Consoles
+from openlxd_core.services.containers import Containers
+from openlxd_core.services.feed import Feed
+from openlxd_core.services.images import Images
+from openlxd_core.services.keys import Keys
+from openlxd_core.services.live import Live
+from openlxd_core.services.operations import Operations
+from openlxd_core.services.passwords import Passwords
+from openlxd_core.services.quotas import Quotas
+from openlxd_core.services.reconcile import Reconciler
+from openlxd_core.services.runner import Runner
+from openlxd_core.services.workers import Workers
+from openlxd_core.settings import Settings
+from openlxd_core.storage import database
+
+log = structlog.get_logger(__name__)
+
+SOCKETS = (
+    ("lxd", Path("/var/lib/lxd/unix.socket")),
+    ("lxd", Path("/var/snap/lxd/common/lxd/unix.socket")),
+    ("incus", Path("/var/lib/incus/unix.socket")),
+)
+
+
+@dataclass(frozen=True)
+class Core:
+    """The product, ready to be asked."""
+
+    settings: Settings
+    auth: Auth
+    accounts: Accounts
+    keys: Keys
+    quotas: Quotas
+    containers: Containers
+    operations: Operations
+    images: Images
+    consoles: Consoles
+    audit: Audit
+    feed: Feed
+    live: Live
+
+
+def find_lxd_socket(settings: Settings) -> Path | None:
+    """The socket of LXD or Incus: the one that the settings name, else the first that is there."""
+    if settings.lxd_socket is not None:
+        return settings.lxd_socket
+    return next((path for _, path in SOCKETS if path.exists()), None)
+
+
+def choose_lxd(settings: Settings) -> LxdGateway:
+    """The gateway that the settings ask for. Raises ConfigurationError."""
+    socket = find_lxd_socket(settings)
+    if settings.lxd == "simulated" or (settings.lxd == "auto" and socket is None):
+        from openlxd_core.lxd.simulated import SimulatedLxd
+
+        return SimulatedLxd(settings.state_dir / "simulated.json")
+    if settings.lxd.startswith("https://"):
+        raise ConfigurationError(N_("A remote LXD is not supported yet; use its unix socket."))
+    if socket is None:
+        raise ConfigurationError(N_("No LXD socket was found. Start LXD, or run: openlxd setup"))
+    from openlxd_core.lxd.pylxd_gateway import PylxdGateway
+
+    return PylxdGateway(socket, pool=settings.storage_pool, network=settings.network)
+
+
+@asynccontextmanager
+async def open_core(
+    settings: Settings, *, lxd: LxdGateway | None = None, background: bool = True
+) -> AsyncIterator[Core]:
+    """Upgrade and open the database, connect to LXD, and start what runs behind: feed, events, reconciler.
+
+    ``background=False`` is for a command that asks one thing and ends; operations that it begins are left for
+    the services. Open it outside every listener.
+    """
+    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    gateway = lxd or choose_lxd(settings)
+    async with database.open_database(settings.database):
+        feed = Feed()
+        passwords = Passwords(settings.bcrypt_rounds)
+        workers = Workers(settings.state_dir)
+        live = Live(gateway, feed)
+        quotas = Quotas(settings, gateway)
+        operations = Operations(workers, feed)
+        images = Images(gateway)
+        runner = Runner(gateway, live, operations, quotas)
+        reconciler = Reconciler(gateway, operations, runner, workers, feed)
+        containers = Containers(settings, gateway, live, images, operations, runner)
+        accounts = Accounts(settings, passwords)
+        accounts.remove_containers = containers.remove_all
+        core = Core(
+            settings=settings,
+            auth=Auth(passwords, secrets.jwt_secret(settings.keys_dir)),
+            accounts=accounts,
+            keys=Keys(),
+            quotas=quotas,
+            containers=containers,
+            operations=operations,
+            images=images,
+            consoles=Consoles(gateway, live),
+            audit=Audit(),
+            feed=feed,
+            live=live,
+        )
+        live.on_event(images.forget)
+        live.on_event(reconciler.on_event)
+        workers.start()
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await gateway.open()
+            await feed.start()
+            jobs = [feed.run(), live.run(), live.sample()]
+            if background:
+                jobs.append(reconciler.run())
+            tasks = [asyncio.create_task(job) for job in jobs]
+            await live.first_contact()
+            yield core
+        finally:
+            await runner.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            workers.stop()
+            await gateway.close()
+            passwords.close()
+
+
+async def upgrade_database(settings: Settings) -> list[str]:
+    """Apply the migrations that are waiting; their names."""
+    return await database.upgrade(settings.database)
+
+
+async def backup_database(settings: Settings, target: Path) -> None:
+    """Write a consistent copy of the database, which may be in use."""
+    await database.backup(settings.database, target)
+
+
+async def restore_database(settings: Settings, source: Path) -> Path | None:
+    """Put a copy in the database's place; where the old one went."""
+    return await database.restore(settings.database, source)
+
+
+async def check_database(settings: Settings) -> list[str]:
+    """What is wrong with the database, in SQLite's words."""
+    return await database.check(settings.database)
+
+
+def lxd_kind(settings: Settings) -> str:
+    """What :func:`choose_lxd` would take: ``lxd``, ``incus``, ``socket`` (as named) or ``simulated``."""
+    if settings.lxd == "simulated":
+        return "simulated"
+    if settings.lxd_socket is not None:
+        return "socket"
+    found = next((kind for kind, path in SOCKETS if path.exists()), None)
+    return found or "simulated"

@@ -1,0 +1,246 @@
+"""Accounts: making, suspending, deleting them; passwords and API keys."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+
+from openlxd_core.domain.account import AccountStatus, User, check_email, check_password, check_username
+from openlxd_core.domain.actor import SYSTEM, Actor, Role
+from openlxd_core.domain.errors import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    Message,
+    Unauthenticated,
+    ValidationFailed,
+)
+from openlxd_core.domain.policy import Action, require
+from openlxd_core.domain.quota import Quota
+from openlxd_core.domain.text import clean
+from openlxd_core.i18n import N_
+from openlxd_core.services import audit
+from openlxd_core.services.feed import announce
+from openlxd_core.services.lookup import find_user
+from openlxd_core.services.passwords import Passwords
+from openlxd_core.services.records import to_user
+from openlxd_core.settings import Settings
+from openlxd_core.storage import models
+from openlxd_core.storage.transaction import transaction
+
+
+def hash_api_key(key: str) -> str:
+    """What is stored of an API key: its SHA-256 in hex."""
+    return hashlib.sha256(key.encode(errors="replace")).hexdigest()
+
+
+class Accounts:
+    """The accounts and what belongs to them alone."""
+
+    def __init__(self, settings: Settings, passwords: Passwords) -> None:
+        self._settings = settings
+        self._passwords = passwords
+        self.remove_containers: Callable[[Actor, int], Awaitable[None]] | None = None
+        """Deletes every container of a user; set by the wiring."""
+
+    async def register(self, actor: Actor, username: str, email: str, password: str) -> User:
+        """Make an account for oneself, where registration is on."""
+        require(actor, Action.REGISTER)
+        if self._settings.registration != "on" and not actor.is_admin:
+            raise Forbidden(N_("Registration is closed here. Ask the operator for an account."))
+        return await self._create(actor, username, email, password, Role.TENANT, None)
+
+    async def create(
+        self,
+        actor: Actor,
+        username: str,
+        email: str,
+        password: str,
+        *,
+        role: Role = Role.TENANT,
+        quota: Quota | None = None,
+    ) -> User:
+        """Make an account for somebody. Raises ValidationFailed, AlreadyExists."""
+        require(actor, Action.USER_MANAGE)
+        return await self._create(actor, username, email, password, role, quota)
+
+    async def _create(
+        self, actor: Actor, username: str, email: str, password: str, role: Role, quota: Quota | None
+    ) -> User:
+        _check_all((lambda: check_username(username), lambda: check_email(email), lambda: check_password(password)))
+        await self._refuse_taken(username, email)  # before the hash, which is dear
+        hashed = await self._passwords.hash(password)
+        return await self._store(actor, username, email, hashed, role, quota or self._settings.quota)
+
+    async def _refuse_taken(self, username: str, email: str) -> None:
+        if await models.User.filter(username=username).exists():
+            raise AlreadyExists(N_("The user name {name} is taken."), name=username)
+        if await models.User.filter(email__iexact=email).exists():
+            raise AlreadyExists(N_("There is an account with this email address already."))
+
+    @transaction
+    async def _store(self, actor: Actor, username: str, email: str, hashed: str, role: Role, quota: Quota) -> User:
+        await self._refuse_taken(username, email)
+        row = await models.User.create(username=username, email=email, password_hash=hashed, role=role.value)
+        await models.Quota.create(
+            user_id=row.id,
+            containers=quota.containers,
+            cpu=quota.cpu,
+            memory_mb=quota.memory_mib,
+            disk_mb=quota.disk_mib,
+            snapshots=quota.snapshots,
+            forwards=quota.forwards,
+        )
+        await audit.record(actor, "user.create", username, user_id=row.id, detail=role.value)
+        await announce("user", "created", username, row.id)
+        return to_user(row)
+
+    async def list(self, actor: Actor) -> Sequence[User]:
+        """Every account that is not deleted, by name."""
+        require(actor, Action.USER_VIEW)
+        return [to_user(row) for row in await models.User.exclude(status="deleted").order_by("username")]
+
+    async def get(self, actor: Actor, user: int | str | None = None) -> User:
+        """One account; the actor's own for None. Raises NotFound."""
+        return to_user(await find_user(actor, user))
+
+    @transaction
+    async def suspend(self, actor: Actor, user: int | str, reason: str = "") -> User:
+        """Shut every door to an account. Its containers go on running."""
+        row = await find_user(actor, user)
+        require(actor, Action.USER_MANAGE, to_user(row))
+        if row.id == actor.user_id:
+            raise Conflict(N_("You cannot suspend yourself."))
+        row.status = AccountStatus.SUSPENDED.value
+        row.suspended_reason = clean(reason, 500)
+        row.token_version += 1
+        await row.save()
+        await audit.record(actor, "user.suspend", row.username, user_id=row.id, detail=reason)
+        await announce("user", "suspended", row.username, row.id, reason=row.suspended_reason)
+        return to_user(row)
+
+    @transaction
+    async def activate(self, actor: Actor, user: int | str) -> User:
+        """Open the doors again."""
+        row = await find_user(actor, user)
+        require(actor, Action.USER_MANAGE, to_user(row))
+        row.status = AccountStatus.ACTIVE.value
+        row.suspended_reason = ""
+        await row.save()
+        await audit.record(actor, "user.activate", row.username, user_id=row.id)
+        await announce("user", "activated", row.username, row.id)
+        return to_user(row)
+
+    async def delete(self, actor: Actor, user: int | str, *, containers: bool = False) -> User:
+        """Mark an account as deleted; its row stays. Raises Conflict while it has containers, unless they go, too."""
+        row = await find_user(actor, user)
+        require(actor, Action.USER_MANAGE, to_user(row))
+        if containers and self.remove_containers is not None:
+            await self.remove_containers(actor, row.id)
+        return await self._mark_deleted(actor, row.id)
+
+    @transaction
+    async def _mark_deleted(self, actor: Actor, user_id: int) -> User:
+        row = await find_user(actor, user_id)
+        if row.id == actor.user_id:
+            raise Conflict(N_("You cannot delete yourself."))
+        left = await models.Container.filter(user_id=row.id).count()
+        if left:
+            raise Conflict(N_("{name} still has {count} containers."), name=row.username, count=left)
+        row.status = AccountStatus.DELETED.value
+        row.token_version += 1
+        row.api_key = None
+        await row.save()
+        await models.SshKey.filter(user_id=row.id).delete()
+        await audit.record(actor, "user.delete", row.username, user_id=row.id)
+        await announce("user", "deleted", row.username, row.id)
+        return to_user(row)
+
+    async def set_password(self, actor: Actor, user: int | str, password: str) -> User:
+        """Give somebody a new password; every token and session of theirs ends."""
+        row = await find_user(actor, user)
+        require(actor, Action.USER_MANAGE, to_user(row))
+        check_password(password)
+        return await self._store_password(actor, row.id, await self._passwords.hash(password))
+
+    async def change_password(self, actor: Actor, old: str, new: str) -> User:
+        """Change one's own password; every other token and session ends. Raises Unauthenticated for a wrong old one."""
+        require(actor, Action.ACCOUNT_OWN)
+        row = await find_user(actor)
+        check_password(new, "new_password")
+        if not await self._passwords.verify(old, row.password_hash):
+            raise Unauthenticated(N_("The old password is wrong."))
+        return await self._store_password(actor, row.id, await self._passwords.hash(new))
+
+    @transaction
+    async def _store_password(self, actor: Actor, user_id: int, hashed: str) -> User:
+        row = await find_user(actor, user_id)
+        row.password_hash = hashed
+        row.token_version += 1
+        await row.save()
+        await audit.record(actor, "user.password", row.username, user_id=row.id)
+        await announce("user", "password", row.username, row.id, by=actor.username)
+        return to_user(row)
+
+    @transaction
+    async def update_profile(self, actor: Actor, *, email: str) -> User:
+        """Change one's own email address."""
+        require(actor, Action.ACCOUNT_OWN)
+        row = await find_user(actor)
+        check_email(email)
+        if await models.User.filter(email__iexact=email).exclude(id=row.id).exists():
+            raise AlreadyExists(N_("There is an account with this email address already."))
+        row.email = email
+        await row.save()
+        await audit.record(actor, "user.profile", row.username, user_id=row.id)
+        await announce("user", "updated", row.username, row.id)
+        return to_user(row)
+
+    async def regenerate_key(self, actor: Actor, user: int | str | None = None) -> str:
+        """A new API key, 64 hex digits, shown this once; the old one is dead from now on."""
+        row = await find_user(actor, user)
+        require(actor, Action.ACCOUNT_OWN if row.id == actor.user_id else Action.USER_MANAGE, to_user(row))
+        key = secrets.token_hex(32)
+        await self._store_key(actor, row.id, key)
+        return key
+
+    @transaction
+    async def _store_key(self, actor: Actor, user_id: int, key: str) -> None:
+        row = await find_user(actor, user_id)
+        row.api_key = hash_api_key(key)
+        await row.save()
+        await audit.record(actor, "user.api_key", row.username, user_id=row.id)
+        await announce("user", "updated", row.username, row.id)
+
+    async def ensure_first_admin(self, api_key: str) -> tuple[str, str] | None:
+        """Make ``admin`` with the system's API key where no admin is; returns its name and random password, once."""
+        if await models.User.filter(role=Role.ADMIN.value).exclude(status="deleted").exists():
+            return None
+        password = secrets.token_urlsafe(12)
+        hashed = await self._passwords.hash(password)
+        name = await self._store_first_admin(hashed, api_key)
+        return (name, password) if name else None
+
+    @transaction
+    async def _store_first_admin(self, hashed: str, api_key: str) -> str | None:
+        if await models.User.filter(role=Role.ADMIN.value).exclude(status="deleted").exists():
+            return None
+        name = "admin"
+        while await models.User.filter(username=name).exists():
+            name = f"admin-{secrets.token_hex(2)}"
+        everything = Quota(1000, 1000, 1000 * 1024, 10_000 * 1024, 1000, 1000)
+        user = await self._store(SYSTEM, name, f"{name}@localhost.localdomain", hashed, Role.ADMIN, everything)
+        await models.User.filter(id=user.id).update(api_key=hash_api_key(api_key))
+        return name
+
+
+def _check_all(checks: Sequence[Callable[[], object]]) -> None:
+    wrong: dict[str, Message] = {}
+    for check in checks:
+        try:
+            check()
+        except ValidationFailed as error:
+            wrong.update(error.fields)
+    if wrong:
+        raise ValidationFailed(fields=wrong)

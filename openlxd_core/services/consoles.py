@@ -1,0 +1,69 @@
+"""Consoles: commands and shells inside a container."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from openlxd_core.domain.actor import Actor
+from openlxd_core.domain.console import ExecSession
+from openlxd_core.domain.container import State
+from openlxd_core.domain.errors import Conflict, Suspended, ValidationFailed
+from openlxd_core.domain.policy import Action, require
+from openlxd_core.i18n import N_
+from openlxd_core.lxd.gateway import LxdGateway
+from openlxd_core.services import audit
+from openlxd_core.services.live import Live
+from openlxd_core.services.lookup import find_container
+from openlxd_core.services.records import to_container
+from openlxd_core.storage.transaction import transaction
+
+LOGIN_SHELL = ("sh", "-c", "cd; if command -v bash >/dev/null 2>&1; then exec bash -l; else exec sh -l; fi")
+_ENVIRONMENT = {
+    "HOME": "/root",
+    "USER": "root",
+    "LOGNAME": "root",
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+}
+_COMMAND_BYTES_MAX = 64 * 1024
+
+
+class Consoles:
+    """Opens them."""
+
+    def __init__(self, lxd: LxdGateway, live: Live) -> None:
+        self._lxd = lxd
+        self._live = live
+
+    async def open(
+        self,
+        actor: Actor,
+        name: str,
+        command: Sequence[str] | None = None,
+        *,
+        terminal: tuple[int, int] | None = None,
+        term: str = "xterm-256color",
+    ) -> ExecSession:
+        """Run ``command`` (a login shell for None) in a running container, on a terminal of (width, height) if given.
+
+        Raises NotFound, Forbidden, Suspended, Conflict (not running), LxdUnavailable.
+        """
+        container = to_container(await find_container(actor, name))
+        require(actor, Action.CONTAINER_SHELL, container)
+        if container.suspended_by and not actor.is_admin:
+            raise Suspended(N_("{name} is suspended."), name=container.name)
+        if container.status is not State.RUNNING:
+            raise Conflict(N_("{name} is not running. Start it first."), name=container.name)
+        argv = list(command or LOGIN_SHELL)
+        if not argv[0] or any("\0" in word for word in argv) or sum(map(len, argv)) > _COMMAND_BYTES_MAX:
+            raise ValidationFailed.of("command", N_("This command cannot be run."))
+        self._live.require_reachable()
+        environment = dict(_ENVIRONMENT)
+        if terminal is not None:
+            environment["TERM"] = term
+        await self._record(actor, container.name, container.user_id, "shell" if command is None else argv[0])
+        return await self._lxd.exec(container.project, container.name, argv, environment=environment, terminal=terminal)
+
+    @transaction
+    async def _record(self, actor: Actor, name: str, user_id: int | None, detail: str) -> None:
+        await audit.record(actor, "container.exec", name, user_id=user_id, detail=detail)

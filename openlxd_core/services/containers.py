@@ -1,0 +1,318 @@
+"""Containers: what a tenant can ask for. Each change is an operation; the call returns as soon as it is on record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from openlxd_core.domain.actor import Actor
+from openlxd_core.domain.container import (
+    Container,
+    ContainerSpec,
+    State,
+    check_limits,
+    check_name,
+    check_spec,
+)
+from openlxd_core.domain.errors import (
+    AlreadyExists,
+    Busy,
+    Conflict,
+    NotFound,
+    Suspended,
+    ValidationFailed,
+)
+from openlxd_core.domain.operation import Kind, Operation
+from openlxd_core.domain.policy import Action, require
+from openlxd_core.domain.quota import NOTHING, check_fits
+from openlxd_core.domain.text import clean
+from openlxd_core.i18n import N_
+from openlxd_core.lxd.gateway import Instance, LxdGateway, LxdImage
+from openlxd_core.services import audit
+from openlxd_core.services.feed import announce
+from openlxd_core.services.images import Images
+from openlxd_core.services.live import Live
+from openlxd_core.services.lookup import find_container, find_user
+from openlxd_core.services.operations import Operations
+from openlxd_core.services.quotas import project_name, quota_of, used_by
+from openlxd_core.services.records import to_container, to_user
+from openlxd_core.services.runner import Runner, to_state
+from openlxd_core.settings import Settings
+from openlxd_core.storage import models
+from openlxd_core.storage.transaction import transaction
+
+
+@dataclass(frozen=True)
+class UnmanagedInstance:
+    """An instance of LXD that no row of ours knows: it stays untouched until an admin adopts it."""
+
+    project: str
+    name: str
+    status: State
+    image: str
+    owner_hint: str
+    """The user id that its own mark names, or an empty string."""
+
+
+class Containers:
+    """The containers."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        lxd: LxdGateway,
+        live: Live,
+        images: Images,
+        operations: Operations,
+        runner: Runner,
+    ) -> None:
+        self._settings = settings
+        self._lxd = lxd
+        self._live = live
+        self._images = images
+        self._operations = operations
+        self._runner = runner
+
+    async def list(self, actor: Actor) -> Sequence[Container]:
+        """A tenant's own, an admin's all, by name. Costs LXD nothing."""
+        require(actor, Action.CONTAINER_VIEW)
+        found = models.Container.all() if actor.is_admin else models.Container.filter(user_id=actor.user_id)
+        return [to_container(row) for row in await found.select_related("user").order_by("name")]
+
+    async def get(self, actor: Actor, name: str) -> Container:
+        """One container. Raises NotFound, alike for another's and none."""
+        return to_container(await find_container(actor, name))
+
+    async def create(
+        self,
+        actor: Actor,
+        name: str,
+        image: str,
+        cpu: int | str,
+        memory: int | str,
+        disk: int | str,
+        *,
+        owner: int | str | None = None,
+    ) -> Operation:
+        """Reserve the name and the quota, then make and start the container.
+
+        Sizes as :func:`openlxd_core.domain.units.parse_size_mib` reads them. Raises ValidationFailed,
+        AlreadyExists, QuotaExceeded, LxdUnavailable; nothing is made then.
+        """
+        require(actor, Action.CONTAINER_CREATE)
+        spec = check_spec(name, image, cpu, memory, disk)
+        if owner is None and actor.user_id is None:
+            raise ValidationFailed.of("owner", N_("Say whose container it is to be."))
+        await find_user(actor, owner)  # a stranger's name ends here
+        self._live.require_reachable()
+        held = await self._images.resolve(spec.image)
+        operation_id = await self._reserve(actor, spec, held, owner)
+        return await self._go(actor, operation_id)
+
+    @transaction
+    async def _reserve(self, actor: Actor, spec: ContainerSpec, held: LxdImage, owner: int | str | None) -> str:
+        user = await find_user(actor, owner)
+        require(actor, Action.CONTAINER_CREATE, to_user(user))
+        if user.status != "active":
+            raise Suspended(N_("The account {name} is suspended."), name=user.username)
+        if await models.Container.filter(name=spec.name).exists():
+            raise AlreadyExists(N_("The name {name} is taken."), name=spec.name)
+        await self._require_room(user.id, 1, spec.cpu, spec.memory_mib, spec.disk_mib)
+        row = await models.Container.create(
+            name=spec.name,
+            project=project_name(user.id),
+            user_id=user.id,
+            created_by=actor.username,
+            image=spec.image,
+            architecture=held.architecture,
+            status=State.CREATING.value,
+            cpu=spec.cpu,
+            memory_mb=spec.memory_mib,
+            disk_mb=spec.disk_mib,
+        )
+        await announce("container", "created", row.name, user.id)
+        return await self._operations.begin(actor, Kind.CREATE, row, {"fingerprint": held.fingerprint})
+
+    async def _require_room(self, user_id: int, containers: int, cpu: int, memory_mib: int, disk_mib: int) -> None:
+        asked = replace(NOTHING, containers=containers, cpu=cpu, memory_mib=memory_mib, disk_mib=disk_mib)
+        check_fits(await quota_of(user_id, self._settings), await used_by(user_id), asked)
+
+    async def retry(self, actor: Actor, name: str) -> Operation:
+        """Try a failed create once more."""
+        row = await find_container(actor, name)
+        require(actor, Action.CONTAINER_CREATE, to_container(row))
+        self._live.require_reachable()
+        held = await self._images.resolve(row.image)
+        return await self._go(actor, await self._reserve_again(actor, name, held))
+
+    @transaction
+    async def _reserve_again(self, actor: Actor, name: str, held: LxdImage) -> str:
+        row = await find_container(actor, name)
+        if row.status != State.ERROR:
+            raise Conflict(N_("Only a container that could not be made can be tried again."))
+        await self._require_room(row.user_id, 1, row.cpu, row.memory_mb, row.disk_mb)
+        row.status = State.CREATING.value
+        return await self._operations.begin(actor, Kind.CREATE, row, {"fingerprint": held.fingerprint})
+
+    async def start(self, actor: Actor, name: str) -> Operation:
+        """Start it. One that runs is a success."""
+        return await self._power(actor, name, Kind.START, {State.RUNNING, State.STOPPED, State.FROZEN})
+
+    async def stop(self, actor: Actor, name: str, *, force: bool = False) -> Operation:
+        """Stop it gracefully, and by force if it does not obey or ``force`` is set. A stopped one is a success."""
+        return await self._power(actor, name, Kind.STOP, {State.RUNNING, State.STOPPED, State.FROZEN}, force=force)
+
+    async def restart(self, actor: Actor, name: str) -> Operation:
+        """Stop and start it."""
+        return await self._power(actor, name, Kind.RESTART, {State.RUNNING, State.STOPPED, State.FROZEN})
+
+    async def pause(self, actor: Actor, name: str) -> Operation:
+        """Freeze its processes where they are."""
+        return await self._power(actor, name, Kind.PAUSE, {State.RUNNING, State.FROZEN})
+
+    async def resume(self, actor: Actor, name: str) -> Operation:
+        """Let a frozen one go on."""
+        return await self._power(actor, name, Kind.RESUME, {State.RUNNING, State.FROZEN})
+
+    async def _power(self, actor: Actor, name: str, kind: Kind, allowed: set[State], **args: Any) -> Operation:
+        require(actor, Action.CONTAINER_POWER, to_container(await find_container(actor, name)))
+        self._live.require_reachable()
+        return await self._go(actor, await self._begin_power(actor, name, kind, allowed, args))
+
+    @transaction
+    async def _begin_power(self, actor: Actor, name: str, kind: Kind, allowed: set[State], args: dict[str, Any]) -> str:
+        row = await find_container(actor, name)
+        if row.suspended_by and not actor.is_admin and kind is not Kind.STOP:
+            raise Suspended(N_("{name} is suspended."), name=row.name)
+        if row.operation_id:
+            raise _busy(row)
+        if State(row.status) not in allowed:
+            raise _wrong_state(row)
+        return await self._operations.begin(actor, kind, row, args)
+
+    async def resize(
+        self,
+        actor: Actor,
+        name: str,
+        *,
+        cpu: int | str | None = None,
+        memory: int | str | None = None,
+        disk: int | str | None = None,
+    ) -> Operation:
+        """Change its limits; what is left out stays. A disk can grow only."""
+        row = await find_container(actor, name)
+        require(actor, Action.CONTAINER_RESIZE, to_container(row))
+        limits = check_limits(
+            row.cpu if cpu is None else cpu,
+            row.memory_mb if memory is None else memory,
+            row.disk_mb if disk is None else disk,
+        )
+        self._live.require_reachable()
+        return await self._go(actor, await self._begin_resize(actor, name, *limits))
+
+    @transaction
+    async def _begin_resize(self, actor: Actor, name: str, cpu: int, memory_mib: int, disk_mib: int) -> str:
+        row = await find_container(actor, name)
+        if row.operation_id:
+            raise _busy(row)
+        if State(row.status) not in (State.RUNNING, State.STOPPED, State.FROZEN):
+            raise _wrong_state(row)
+        if disk_mib < row.disk_mb:
+            raise ValidationFailed.of("disk", N_("A disk can grow but not shrink."))
+        await self._require_room(row.user_id, 0, cpu - row.cpu, memory_mib - row.memory_mb, disk_mib - row.disk_mb)
+        before = {"cpu": row.cpu, "memory_mib": row.memory_mb, "disk_mib": row.disk_mb}
+        row.cpu, row.memory_mb, row.disk_mb = cpu, memory_mib, disk_mib
+        return await self._operations.begin(actor, Kind.RESIZE, row, {"before": before})
+
+    async def delete(self, actor: Actor, name: str) -> Operation:
+        """Remove it for good, running or not."""
+        row = await find_container(actor, name)
+        require(actor, Action.CONTAINER_DELETE, to_container(row))
+        self._live.require_reachable()
+        return await self._go(actor, await self._begin_delete(actor, name))
+
+    @transaction
+    async def _begin_delete(self, actor: Actor, name: str) -> str:
+        row = await find_container(actor, name)
+        if row.operation_id:
+            raise _busy(row)
+        before, row.status = row.status, State.DELETING.value
+        return await self._operations.begin(actor, Kind.DELETE, row, {"status": before})
+
+    async def remove_all(self, actor: Actor, user_id: int) -> None:
+        """Delete every container of a user and wait for it."""
+        rows = await models.Container.filter(user_id=user_id)
+        begun = [await self.delete(actor, row.name) for row in rows if not row.operation_id]
+        await asyncio.gather(*(self._operations.wait(actor, operation.id, 120) for operation in begun))
+
+    async def _go(self, actor: Actor, operation_id: str) -> Operation:
+        self._runner.start(operation_id)
+        return await self._operations.get(actor, operation_id)
+
+    async def unmanaged(self, actor: Actor) -> Sequence[UnmanagedInstance]:
+        """The instances of LXD that no row knows."""
+        require(actor, Action.CONTAINER_ADOPT)
+        known = {(row.project, row.name) for row in await models.Container.all()}
+        return [
+            UnmanagedInstance(
+                instance.project,
+                instance.name,
+                to_state(instance.status),
+                clean(instance.image, 100),
+                clean(instance.marks.get("user.openlxd.user", ""), 20),
+            )
+            for instance in await self._lxd.instances()
+            if (instance.project, instance.name) not in known
+        ]
+
+    async def adopt(self, actor: Actor, project: str, name: str, user: int | str) -> Container:
+        """Give an instance that no row knows to a user, where it is. It counts against their quota from now on."""
+        require(actor, Action.CONTAINER_ADOPT)
+        owner = await find_user(actor, user)
+        check_name(name)
+        instance = next((i for i in await self._lxd.instances() if (i.project, i.name) == (project, name)), None)
+        if instance is None:
+            raise NotFound(N_("There is no container named {name}."), name=clean(name, 100))
+        return await self._store_adopted(actor, instance, owner.id)
+
+    @transaction
+    async def _store_adopted(self, actor: Actor, instance: Instance, user_id: int) -> Container:
+        if await models.Container.filter(name=instance.name).exists():
+            raise AlreadyExists(N_("The name {name} is taken."), name=instance.name)
+        row = await models.Container.create(
+            name=instance.name,
+            project=instance.project,
+            user_id=user_id,
+            created_by=actor.username,
+            image=clean(instance.image, 255),
+            architecture=instance.architecture,
+            status=to_state(instance.status).value,
+            cpu=instance.cpu or 1,
+            memory_mb=instance.memory_mib or 0,
+            disk_mb=instance.disk_mib or 0,
+        )
+        await audit.record(actor, "container.adopt", row.name, user_id=user_id, detail=instance.project)
+        await announce("container", "created", row.name, user_id)
+        return to_container(await models.Container.get(id=row.id).select_related("user"))
+
+
+def _busy(row: models.Container) -> Busy:
+    return Busy(N_("Another operation on {name} is under way. Wait until it is done."), name=row.name)
+
+
+def _wrong_state(row: models.Container) -> Conflict:
+    match State(row.status):
+        case State.ERROR:
+            return Conflict(N_("{name} could not be made. Try again or delete it."), name=row.name)
+        case State.MISSING:
+            return Conflict(N_("{name} is gone from LXD. Delete it to free its name."), name=row.name)
+        case State.RUNNING:
+            return Conflict(N_("{name} is running."), name=row.name)
+        case State.STOPPED:
+            return Conflict(N_("{name} is stopped."), name=row.name)
+        case State.FROZEN:
+            return Conflict(N_("{name} is paused."), name=row.name)
+        case _:
+            return _busy(row)

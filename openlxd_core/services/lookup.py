@@ -1,0 +1,36 @@
+"""Rows, fetched through the actor: what they may not see does not exist for them."""
+
+from __future__ import annotations
+
+from openlxd_core.domain.account import AccountStatus
+from openlxd_core.domain.actor import Actor
+from openlxd_core.domain.errors import NotFound, Unauthenticated
+from openlxd_core.i18n import N_
+from openlxd_core.storage import models
+
+
+async def find_user(actor: Actor, user: int | str | None = None) -> models.User:
+    """The account with this id or name; the actor's own for None. Raises NotFound."""
+    if user is None:
+        if actor.user_id is None:
+            raise Unauthenticated(N_("Sign in first."))
+        user = actor.user_id
+    found = models.User.exclude(status=AccountStatus.DELETED)
+    found = found.filter(id=user) if isinstance(user, int) else found.filter(username=user)
+    row = await found.first()
+    if row is None or not (actor.is_admin or row.id == actor.user_id):
+        raise NotFound(N_("There is no user {name}."), name=str(user)[:100])
+    return row
+
+
+async def find_container(actor: Actor, name: str) -> models.Container:
+    """The container of this name, its owner fetched with it. Raises NotFound, alike for another's and none."""
+    row = None
+    if isinstance(name, str) and 0 < len(name) <= 63:
+        found = models.Container.filter(name=name)
+        if not actor.is_admin:
+            found = found.filter(user_id=actor.user_id if actor.user_id is not None else -1)
+        row = await found.select_related("user").first()
+    if row is None:
+        raise NotFound(N_("There is no container named {name}."), name=str(name)[:100])
+    return row

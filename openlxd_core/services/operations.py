@@ -1,0 +1,148 @@
+"""Operations: rows that say what was meant, how far it got and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from openlxd_core.domain.actor import SYSTEM, Actor
+from openlxd_core.domain.errors import Busy, NotFound, OpenLXDError
+from openlxd_core.domain.operation import ENDED, Kind, Operation, OperationStatus
+from openlxd_core.domain.policy import Action, may, require
+from openlxd_core.i18n import N_
+from openlxd_core.services import audit
+from openlxd_core.services.feed import Feed, announce
+from openlxd_core.services.records import pack_message, to_operation
+from openlxd_core.services.workers import Workers
+from openlxd_core.storage import models
+from openlxd_core.storage.transaction import transaction
+
+_ACTIVE = [status.value for status in OperationStatus if status not in ENDED]
+
+
+class Operations:
+    """Reading and waiting for operations; and, for the services, writing them."""
+
+    def __init__(self, workers: Workers, feed: Feed) -> None:
+        self._workers = workers
+        self._feed = feed
+
+    async def list(self, actor: Actor, *, active: bool = False, limit: int = 100) -> Sequence[Operation]:
+        """The newest first: a tenant's own, an admin's all; only those under way if ``active``."""
+        require(actor, Action.OPERATION_VIEW)
+        found = models.Operation.all() if actor.is_admin else models.Operation.filter(user_id=actor.user_id)
+        if active:
+            found = found.filter(status__in=_ACTIVE)
+        rows = await found.order_by("-created_at").limit(max(1, min(limit, 1000)))
+        return [to_operation(row) for row in rows]
+
+    async def get(self, actor: Actor, operation_id: str) -> Operation:
+        """One operation. Raises NotFound, alike for another's and none."""
+        row = await models.Operation.filter(id=str(operation_id)[:36]).first()
+        operation = to_operation(row) if row else None
+        if operation is None or not may(actor, Action.OPERATION_VIEW, operation):
+            raise NotFound(N_("There is no such operation."))
+        return operation
+
+    async def wait(self, actor: Actor, operation_id: str, timeout: float | None = None) -> Operation:
+        """The operation once it has ended, or as it stands after ``timeout`` seconds. It goes on regardless."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout), self._feed.subscribe(SYSTEM) as changes:
+                operation = await self.get(actor, operation_id)
+                if operation.ended:
+                    return operation
+                async for change in changes:
+                    if change.topic == "resync" or (change.topic == "operation" and change.key == operation_id):
+                        operation = await self.get(actor, operation_id)
+                        if operation.ended:
+                            return operation
+        return await self.get(actor, operation_id)
+
+    async def begin(self, actor: Actor, kind: Kind, container: models.Container, args: Mapping[str, Any]) -> str:
+        """Write the intent and take the container in hand; inside a transaction. Raises Busy."""
+        if container.operation_id:
+            raise Busy(N_("Another operation on {name} is under way. Wait until it is done."), name=container.name)
+        row = await models.Operation.create(
+            id=str(uuid.uuid4()),
+            kind=kind.value,
+            user_id=container.user_id,
+            actor=actor.username,
+            origin=actor.origin,
+            address=actor.address[:64],
+            target=container.name,
+            status=OperationStatus.QUEUED.value,
+            stage="queued",
+            args=dict(args),
+            worker=self._workers.id,
+        )
+        container.operation_id = row.id
+        container.error = None
+        await container.save()
+        await audit.record(actor, f"container.{kind.value}", container.name, user_id=container.user_id)
+        await _tell(row)
+        await announce("container", "updated", container.name, container.user_id)
+        return row.id
+
+    @transaction
+    async def progress(self, operation_id: str, stage: str, percent: int) -> None:
+        """Say how far it is."""
+        row = await models.Operation.filter(id=operation_id).first()
+        if row is None or row.status not in _ACTIVE:
+            return
+        row.status = OperationStatus.RUNNING.value
+        row.stage, row.progress = stage, max(0, min(99, percent))
+        await row.save()
+        await _tell(row)
+
+    @transaction
+    async def attempt(self, operation_id: str) -> int:
+        """Count one more try; how many there were."""
+        row = await models.Operation.get(id=operation_id)
+        row.attempts += 1
+        await row.save()
+        return row.attempts
+
+    async def end(self, operation_id: str, error: OpenLXDError | None) -> None:
+        """Write the result, once; inside a transaction."""
+        row = await models.Operation.get(id=operation_id)
+        row.status = (OperationStatus.FAILED if error else OperationStatus.DONE).value
+        row.stage = row.stage if error else "done"
+        row.progress = row.progress if error else 100
+        row.error_code = error.code if error else ""
+        row.error = pack_message(error.message) if error else None
+        await row.save()
+        if error is not None:
+            actor = Actor(SYSTEM.role, None, row.actor, row.origin, row.address)
+            await audit.record(
+                actor, f"container.{row.kind}", row.target, user_id=row.user_id, outcome=error.code, detail=str(error)
+            )
+        await _tell(row)
+
+    @transaction
+    async def adopt_orphans(self) -> Sequence[str]:
+        """Take over the unfinished operations of processes that are gone; their ids."""
+        taken = []
+        for row in await models.Operation.filter(status__in=_ACTIVE).exclude(worker=self._workers.id):
+            if not self._workers.alive(row.worker):
+                row.worker = self._workers.id
+                row.attempts += 1
+                await row.save()
+                taken.append(row.id)
+        return taken
+
+
+async def _tell(row: models.Operation) -> None:
+    await announce(
+        "operation",
+        "updated",
+        row.id,
+        row.user_id,
+        kind=row.kind,
+        target=row.target,
+        status=row.status,
+        stage=row.stage,
+        progress=row.progress,
+    )

@@ -1,0 +1,118 @@
+"""Quotas: what a tenant may have, has, and has left; and the LXD project that enforces it once more."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+
+from openlxd_core.domain.actor import Actor
+from openlxd_core.domain.container import HOLDING
+from openlxd_core.domain.errors import LxdUnavailable, ValidationFailed
+from openlxd_core.domain.policy import Action, require
+from openlxd_core.domain.quota import NOTHING, Quota, format_quota
+from openlxd_core.i18n import N_
+from openlxd_core.lxd.gateway import LxdGateway, ProjectSpec
+from openlxd_core.services import audit
+from openlxd_core.services.feed import announce
+from openlxd_core.services.lookup import find_user
+from openlxd_core.services.records import to_quota, to_user
+from openlxd_core.settings import Settings
+from openlxd_core.storage import models
+from openlxd_core.storage.transaction import transaction
+
+
+def project_name(user_id: int) -> str:
+    """The LXD project of a tenant."""
+    return f"openlxd-{user_id}"
+
+
+async def used_by(user_id: int) -> Quota:
+    """The sum over a user's containers that LXD holds or is about to hold."""
+    rows = await models.Container.filter(user_id=user_id, status__in=[state.value for state in HOLDING])
+    return replace(
+        NOTHING,
+        containers=len(rows),
+        cpu=sum(row.cpu for row in rows),
+        memory_mib=sum(row.memory_mb for row in rows),
+        disk_mib=sum(row.disk_mb for row in rows),
+    )
+
+
+async def quota_of(user_id: int, settings: Settings) -> Quota:
+    """What a user may have."""
+    row = await models.Quota.filter(user_id=user_id).first()
+    return to_quota(row) if row else settings.quota
+
+
+@dataclass(frozen=True)
+class QuotaState:
+    """What a tenant may have, has, and has left."""
+
+    quota: Quota
+    used: Quota
+    left: Quota
+
+
+class Quotas:
+    """Quotas, and the projects that follow them."""
+
+    def __init__(self, settings: Settings, lxd: LxdGateway) -> None:
+        self._settings = settings
+        self._lxd = lxd
+
+    async def get(self, actor: Actor, user: int | str | None = None) -> QuotaState:
+        """A user's quota and what is left of it; the actor's own for None."""
+        row = await find_user(actor, user)
+        return await self._state(row.id)
+
+    async def _state(self, user_id: int) -> QuotaState:
+        quota, used = await quota_of(user_id, self._settings), await used_by(user_id)
+        return QuotaState(quota, used, quota.minus(used))
+
+    async def set(self, actor: Actor, user: int | str, quota: Quota) -> QuotaState:
+        """Give a user another quota. One under what they use keeps what is there and refuses more."""
+        row = await find_user(actor, user)
+        require(actor, Action.QUOTA_SET, to_user(row))
+        if min(vars(quota).values()) < 0:
+            raise ValidationFailed.of("quota", N_("A quota has no negative figures."))
+        await self._store(actor, row.id, row.username, quota)
+        if await models.Container.filter(user_id=row.id, project=project_name(row.id)).exists():
+            with contextlib.suppress(LxdUnavailable):  # the next create or resize brings the project in line
+                await self.ensure_project(row.id)
+        return await self._state(row.id)
+
+    @transaction
+    async def _store(self, actor: Actor, user_id: int, username: str, quota: Quota) -> None:
+        await models.Quota.update_or_create(
+            user_id=user_id,
+            defaults={
+                "containers": quota.containers,
+                "cpu": quota.cpu,
+                "memory_mb": quota.memory_mib,
+                "disk_mb": quota.disk_mib,
+                "snapshots": quota.snapshots,
+                "forwards": quota.forwards,
+            },
+        )
+        await audit.record(actor, "quota.set", username, user_id=user_id, detail=format_quota(quota))
+        await announce("quota", "updated", username, user_id)
+
+    async def ensure_project(self, user_id: int) -> str:
+        """Make the tenant's project, or bring its limits in line with the quota; returns its name.
+
+        LXD refuses limits under what is in use, so a quota lowered under its use holds here alone.
+        """
+        quota, used = await quota_of(user_id, self._settings), await used_by(user_id)
+        name = project_name(user_id)
+        await self._lxd.ensure_project(
+            ProjectSpec(
+                name=name,
+                pool=self._settings.storage_pool,
+                network=self._settings.network,
+                containers=max(quota.containers, used.containers),
+                cpu=max(quota.cpu, used.cpu),
+                memory_mib=max(quota.memory_mib, used.memory_mib),
+                disk_mib=max(quota.disk_mib, used.disk_mib),
+            )
+        )
+        return name

@@ -1,0 +1,201 @@
+"""The reconciler: keeps rows and LXD in step, whatever crashed and whoever else used LXD.
+
+One process does it (a lock tells which); the other takes over when that one is gone. It finishes the operations
+of dead processes, follows LXD's events, removes what a failed create left, and marks what has gone as missing.
+An instance that no operation of ours made is never touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+
+import structlog
+
+from openlxd_core.domain.actor import SYSTEM
+from openlxd_core.domain.container import State
+from openlxd_core.domain.errors import Message, OpenLXDError
+from openlxd_core.domain.operation import ENDED
+from openlxd_core.i18n import N_
+from openlxd_core.lxd.gateway import MARK_OPERATION, MARK_READY, Instance, InstanceState, LxdEvent, LxdGateway
+from openlxd_core.services import steps
+from openlxd_core.services.feed import Feed, announce
+from openlxd_core.services.operations import Operations
+from openlxd_core.services.records import pack_message, unpack_message
+from openlxd_core.services.runner import Runner, to_state
+from openlxd_core.services.workers import Workers
+from openlxd_core.storage import models
+from openlxd_core.storage.transaction import transaction
+
+log = structlog.get_logger(__name__)
+
+ROUND_SECONDS = 1.0
+FULL_EVERY_ROUNDS = 300
+Place = tuple[str, str]
+
+
+class Reconciler:
+    """Keeps the database and LXD in step."""
+
+    def __init__(self, lxd: LxdGateway, operations: Operations, runner: Runner, workers: Workers, feed: Feed) -> None:
+        self._lxd = lxd
+        self._operations = operations
+        self._runner = runner
+        self._workers = workers
+        self._feed = feed
+        self._wake = asyncio.Event()
+        self._everything = True
+        self._places: set[Place] = set()
+
+    def on_event(self, event: LxdEvent) -> None:
+        """Remember what LXD says has changed."""
+        if event.kind == "connected":
+            self._everything = True
+        elif event.action.startswith("instance-") and event.name:
+            # exec, console and file traffic changes nothing that a row holds
+            if not event.action.startswith(("instance-exec", "instance-console", "instance-file", "instance-log")):
+                self._places.add((event.project, event.name))
+        else:
+            return
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Reconcile for ever, once this process is the one to do it."""
+        listener = asyncio.create_task(self._follow_operations())
+        rounds = 0
+        try:
+            while True:
+                if self._workers.leader.acquire():
+                    try:
+                        await self._round(rounds % FULL_EVERY_ROUNDS == 0)
+                    except OpenLXDError as error:
+                        log.info("reconcile_waits", reason=str(error))
+                    except Exception:
+                        log.exception("reconcile_failed")
+                    rounds += 1
+                else:
+                    self._places.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), ROUND_SECONDS)
+                self._wake.clear()
+        finally:
+            listener.cancel()
+
+    async def _follow_operations(self) -> None:
+        async with self._feed.subscribe(SYSTEM) as changes:
+            async for change in changes:
+                if change.topic == "operation" and change.data.get("status") in ("failed", "done"):
+                    row = await models.Container.filter(name=change.data.get("target")).first()
+                    if row is not None:
+                        self._places.add((row.project, row.name))
+                        self._wake.set()
+
+    async def _round(self, full: bool) -> None:
+        for operation_id in await self._operations.adopt_orphans():
+            log.info("operation_taken_over", operation=operation_id)
+            self._runner.start(operation_id)
+        if full or self._everything:
+            self._everything = False
+            try:
+                await self.reconcile_everything()
+            except OpenLXDError:
+                self._everything = True
+                raise
+        while self._places:
+            project, name = place = self._places.pop()
+            try:
+                await self._reconcile_one(project, name)
+            except OpenLXDError:
+                self._places.add(place)
+                raise
+
+    async def reconcile_everything(self) -> None:
+        """Compare every row with LXD's list."""
+        rows = {(row.project, row.name): row for row in await models.Container.all()}
+        instances = {(i.project, i.name): i for i in await self._lxd.instances()}
+        for place, row in rows.items():
+            await self._settle(row, instances.get(place))
+        for place, instance in instances.items():
+            if place not in rows:
+                await self._sweep(instance)
+
+    async def _reconcile_one(self, project: str, name: str) -> None:
+        row = await models.Container.filter(project=project, name=name).first()
+        instance = await steps.look(self._lxd, project, name)
+        if row is not None:
+            await self._settle(row, instance)
+        elif instance is not None:
+            await self._sweep(instance)
+
+    async def _settle(self, row: models.Container, instance: Instance | None) -> None:
+        """Bring one row in line with what LXD holds, unless an operation has it in hand."""
+        if row.operation_id and await self._operation_lives(row.operation_id):
+            return
+        state: InstanceState | None = None
+        if instance is not None:
+            if row.status == State.ERROR and await self._sweep(instance):
+                instance = None
+            elif instance.status in ("running", "frozen"):
+                with contextlib.suppress(OpenLXDError):
+                    state = await self._lxd.state(row.project, row.name)
+        values = _what_holds(row, instance, state)
+        if any(getattr(row, key) != value for key, value in values.items()):
+            if not await self._store(row, values):
+                self._places.add((row.project, row.name))  # somebody wrote meanwhile: look again
+        elif state is not None and state.status == "running" and not state.ipv4:
+            asyncio.get_running_loop().call_later(2, self._look_again, row.project, row.name)
+
+    def _look_again(self, project: str, name: str) -> None:
+        self._places.add((project, name))
+        self._wake.set()
+
+    @transaction
+    async def _store(self, seen: models.Container, values: Mapping[str, object]) -> bool:
+        row = await models.Container.filter(id=seen.id).first()
+        if row is None or row.updated_at != seen.updated_at:
+            return row is None
+        row.update_from_dict(dict(values))
+        await row.save()
+        await announce("container", "updated", row.name, row.user_id)
+        return True
+
+    async def _operation_lives(self, operation_id: str) -> bool:
+        row = await models.Operation.filter(id=operation_id).first()
+        return row is not None and row.status not in {status.value for status in ENDED}
+
+    async def _sweep(self, instance: Instance) -> bool:
+        """Remove a half-made instance whose create has ended; whether it went. Everything else stays."""
+        mark = instance.marks.get(MARK_OPERATION, "")
+        if not mark or instance.marks.get(MARK_READY) == "1":
+            return False
+        made_by = await models.Operation.filter(id=mark).first()
+        if made_by is None or made_by.kind != "create" or await self._operation_lives(mark):
+            return False
+        log.warning("half_made_instance_removed", project=instance.project, name=instance.name, operation=mark)
+        await self._lxd.delete_instance(instance.project, instance.name)
+        return True
+
+
+def _what_holds(row: models.Container, instance: Instance | None, state: InstanceState | None) -> dict[str, object]:
+    """The columns as LXD's state makes them."""
+    values: dict[str, object] = {"operation_id": ""}
+    if instance is None:
+        values |= {"ipv4": "", "ipv6": ""}
+        if row.status == State.CREATING:
+            values["status"] = State.ERROR.value
+            if unpack_message(row.error) is None:
+                values["error"] = pack_message(Message(N_("The creation was interrupted. Try again or delete it.")))
+        elif row.status != State.ERROR:
+            values["status"] = State.MISSING.value
+        return values
+    status = to_state(state.status if state else instance.status)
+    values["status"] = status.value
+    if status is State.STOPPED:
+        values |= {"ipv4": "", "ipv6": ""}
+    elif state is not None and (state.ipv4 or state.ipv6):
+        values |= {"ipv4": state.ipv4, "ipv6": state.ipv6}
+    for column, figure in (("cpu", instance.cpu), ("memory_mb", instance.memory_mib), ("disk_mb", instance.disk_mib)):
+        if figure:  # somebody changed it by lxc: what is there counts
+            values[column] = figure
+    return values

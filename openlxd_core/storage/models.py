@@ -1,0 +1,202 @@
+"""The tables. Column names and types of users, images and containers are the design paper's.
+
+Only storage and the services see these; everything above gets frozen records. Every field that a later version
+adds needs ``db_default`` (Tortoise keeps ``default`` to itself, and rows are there already).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tortoise import fields
+from tortoise.models import Model
+
+
+class User(Model):
+    """An account. Deleted ones keep their row, so that names in the audit stay true."""
+
+    id = fields.IntField(primary_key=True)
+    username = fields.CharField(max_length=100, unique=True)
+    email = fields.CharField(max_length=255, unique=True)
+    password_hash = fields.CharField(max_length=255)
+    api_key = fields.CharField(max_length=64, unique=True, null=True)
+    """The key's SHA-256 in hex; the key itself is shown once and kept nowhere."""
+    role = fields.CharField(max_length=20, default="user")
+    status = fields.CharField(max_length=20, default="active")
+    suspended_reason = fields.CharField(max_length=500, default="")
+    token_version = fields.IntField(default=0)
+    """Raised to end every token at once."""
+    created_at = fields.DatetimeField(auto_now_add=True)
+    updated_at = fields.DatetimeField(auto_now=True)
+
+    class Meta:
+        table = "users"
+
+
+class Quota(Model):
+    """What a user may have in all."""
+
+    id = fields.IntField(primary_key=True)
+    user: fields.OneToOneRelation[User] = fields.OneToOneField(
+        "models.User", related_name="quota", on_delete=fields.RESTRICT
+    )
+    user_id: int
+    containers = fields.IntField()
+    cpu = fields.IntField()
+    memory_mb = fields.IntField()
+    disk_mb = fields.IntField()
+    snapshots = fields.IntField()
+    forwards = fields.IntField()
+
+    class Meta:
+        table = "quotas"
+
+
+class SshKey(Model):
+    """A public key that names its owner."""
+
+    id = fields.IntField(primary_key=True)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "models.User", related_name="ssh_keys", on_delete=fields.RESTRICT
+    )
+    user_id: int
+    name = fields.CharField(max_length=100, default="")
+    fingerprint = fields.CharField(max_length=100, unique=True)
+    public_key = fields.TextField()
+    created_at = fields.DatetimeField(auto_now_add=True)
+    last_used_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "ssh_keys"
+
+
+class Container(Model):
+    """A container of a tenant: the truth about whose it is and what was promised; LXD holds the thing itself."""
+
+    id = fields.IntField(primary_key=True)
+    name = fields.CharField(max_length=63, unique=True)
+    project = fields.CharField(max_length=63)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "models.User", related_name="containers", on_delete=fields.RESTRICT
+    )
+    user_id: int
+    created_by = fields.CharField(max_length=100, default="")
+    image = fields.CharField(max_length=255, default="")
+    architecture = fields.CharField(max_length=20, default="")
+    status = fields.CharField(max_length=20)
+    cpu = fields.IntField()
+    memory_mb = fields.IntField()
+    disk_mb = fields.IntField()
+    ipv4 = fields.CharField(max_length=15, default="")
+    ipv6 = fields.CharField(max_length=45, default="")
+    suspended_by = fields.CharField(max_length=100, default="")
+    operation_id = fields.CharField(max_length=36, default="")
+    """The operation that has it in hand, or an empty string: one at a time."""
+    error: Any = fields.JSONField(null=True)
+    """``{"template": …, "params": …}`` of what went wrong last."""
+    created_at = fields.DatetimeField(auto_now_add=True)
+    updated_at = fields.DatetimeField(auto_now=True)
+
+    class Meta:
+        table = "containers"
+
+
+class Image(Model):
+    """An image of the market, as the design paper lists its columns."""
+
+    id = fields.IntField(primary_key=True)
+    alias = fields.CharField(max_length=100, unique=True)
+    fingerprint = fields.CharField(max_length=64, default="")
+    distribution = fields.CharField(max_length=50, default="")
+    release = fields.CharField(max_length=50, default="")
+    architecture = fields.CharField(max_length=20, default="amd64")
+    variant = fields.CharField(max_length=50, default="default")
+    description = fields.CharField(max_length=500, default="")
+    size = fields.BigIntField(default=0)
+    status = fields.CharField(max_length=20, default="available")
+    imported_at = fields.DatetimeField(null=True)
+    created_at = fields.DatetimeField(auto_now_add=True)
+    updated_at = fields.DatetimeField(auto_now=True)
+
+    class Meta:
+        table = "images"
+
+
+class Operation(Model):
+    """Work that outlives the process that began it: intent first, then LXD, then the result."""
+
+    id = fields.CharField(max_length=36, primary_key=True)
+    kind = fields.CharField(max_length=20)
+    user_id: int | None = fields.IntField(null=True, db_index=True)
+    actor = fields.CharField(max_length=100)
+    origin = fields.CharField(max_length=20, default="")
+    address = fields.CharField(max_length=64, default="")
+    target = fields.CharField(max_length=100)
+    status = fields.CharField(max_length=20, db_index=True)
+    stage = fields.CharField(max_length=20)
+    progress = fields.IntField(default=0)
+    error_code = fields.CharField(max_length=50, default="")
+    error: Any = fields.JSONField(null=True)
+    args: Any = fields.JSONField()
+    worker = fields.CharField(max_length=36)
+    """The process that does it; when that one is gone, another takes it over."""
+    attempts = fields.IntField(default=0)
+    created_at = fields.DatetimeField(auto_now_add=True, db_index=True)
+    updated_at = fields.DatetimeField(auto_now=True)
+
+    class Meta:
+        table = "operations"
+
+
+class Change(Model):
+    """What happened, in order: how two processes and their sessions hear of each other."""
+
+    id = fields.IntField(primary_key=True)
+    topic = fields.CharField(max_length=20)
+    verb = fields.CharField(max_length=20)
+    key = fields.CharField(max_length=100)
+    user_id: int | None = fields.IntField(null=True)
+    data: Any = fields.JSONField()
+    at = fields.DatetimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        table = "changes"
+
+
+class AuditEntry(Model):
+    """Who did what to whom, from where, and how it ended."""
+
+    id = fields.IntField(primary_key=True)
+    at = fields.DatetimeField(auto_now_add=True)
+    actor = fields.CharField(max_length=100)
+    user_id: int | None = fields.IntField(null=True, db_index=True)
+    """Whose affair it is: they see the entry, too."""
+    origin = fields.CharField(max_length=20)
+    address = fields.CharField(max_length=64)
+    action = fields.CharField(max_length=50)
+    target = fields.CharField(max_length=100)
+    outcome = fields.CharField(max_length=50)
+    detail = fields.CharField(max_length=500, default="")
+
+    class Meta:
+        table = "audit"
+
+
+class Token(Model):
+    """A token that was signed out before its time."""
+
+    jti = fields.CharField(max_length=36, primary_key=True)
+    expires_at = fields.DatetimeField(db_index=True)
+
+    class Meta:
+        table = "tokens"
+
+
+class Setting(Model):
+    """What the product itself has to remember between starts."""
+
+    key = fields.CharField(max_length=100, primary_key=True)
+    value: Any = fields.JSONField()
+
+    class Meta:
+        table = "settings"
