@@ -6,7 +6,9 @@ systemd. Nothing that is there already is changed.
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import secrets
 import shutil
 import subprocess
 import time
@@ -219,15 +221,37 @@ def _ensure_bridge(host: LxdHost, name: str, say: Say) -> None:
     bridges = host.managed_bridges()
     if name in bridges or (bridges and name in BRIDGES.values()):
         return
-    say(_("Making the bridge {name} with NAT for IPv4 and IPv6.").format(name=name))
-    config = {"ipv4.address": "auto", "ipv4.nat": "true", "ipv6.address": "auto", "ipv6.nat": "true"}
-    body = {"name": name, "type": "bridge", "config": config}
+    say(_("Making the bridge {name} with NAT.").format(name=name))
+    chosen = _unused_subnet()
+    local = f"fd42:{secrets.token_hex(2)}:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1/64"
+    # LXD's own choice first; it finds none where a route covers all private networks. Then without IPv6.
+    tries = [("auto", "auto"), (chosen, local), (chosen, "none")]
+    for ipv4, ipv6 in tries:
+        config = {"ipv4.address": ipv4, "ipv4.nat": "true", "ipv6.address": ipv6}
+        if ipv6 != "none":
+            config["ipv6.nat"] = "true"
+        try:
+            host.call("POST", "/1.0/networks", {"name": name, "type": "bridge", "config": config})
+            return
+        except LxdRefused:
+            if (ipv4, ipv6) == tries[-1]:
+                raise
+
+
+def _unused_subnet() -> str:
+    """A private /24 that no interface's route lies in, as ``10.x.y.1/24``."""
+    taken = set()
     try:
-        host.call("POST", "/1.0/networks", body)
-    except LxdRefused as error:  # a machine without IPv6
-        say(str(error))
-        say(_("Making the bridge {name} for IPv4 alone.").format(name=name))
-        host.call("POST", "/1.0/networks", {**body, "config": {**config, "ipv6.address": "none", "ipv6.nat": "false"}})
+        for line in Path("/proc/net/route").read_text().splitlines()[1:]:
+            destination, mask = line.split()[1], line.split()[7]
+            if mask != "00000000":
+                taken.add(ipaddress.ip_address(int.from_bytes(bytes.fromhex(destination), "little")))
+    except (OSError, ValueError, IndexError):
+        pass  # no such list: any will do
+    while True:
+        subnet = ipaddress.ip_network(f"10.{60 + secrets.randbelow(190)}.{secrets.randbelow(256)}.0/24")
+        if not any(address in subnet for address in taken):
+            return f"{subnet[1]}/24"
 
 
 def _ensure_profile(host: LxdHost, settings: Settings, say: Say) -> None:
