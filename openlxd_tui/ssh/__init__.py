@@ -1,0 +1,1 @@
+"""The SSH front door: who may come in, and what they find there."""

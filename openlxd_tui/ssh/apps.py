@@ -1,0 +1,108 @@
+"""Running a Textual app for one of many clients: everything that Textual takes for its own is put back.
+
+An app believes that it owns the process: it replaces ``sys.stdout``, the loop's task factory, and prints a crash
+with every local variable. Here it owns one channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import textual.app
+from rich.color import ColorSystem
+
+from openlxd_core.domain.errors import Message
+from openlxd_core.i18n import N_
+from openlxd_tui.ssh.driver import CURRENT_TERMINAL, SshDriver
+from openlxd_tui.ssh.shell import SessionShell
+from openlxd_tui.ssh.terminal import Colours
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from openlxd_tui.ssh.session import ConsoleSession
+
+log = structlog.get_logger(__name__)
+
+
+def share_process() -> None:
+    """Keep every app of this process off the process's own streams. Safe to call again.
+
+    Apps restore ``sys.stdout`` in the order they end, not in the reverse order they began: it would stay on a dead
+    app's object, and keep that app in memory.
+    """
+    for name in ("redirect_stdout", "redirect_stderr"):
+        if not hasattr(textual.app, name):
+            raise RuntimeError(f"textual.app.{name} has gone: look at what replaced it before serving many apps")
+        setattr(textual.app, name, contextlib.nullcontext)
+
+
+def make_console_app(session: ConsoleSession) -> App[Any]:
+    """The product's own app for the tenant of ``session``."""
+    from openlxd_tui.app import OpenLXDApp
+
+    CURRENT_TERMINAL.set(session)
+    shell = SessionShell(session.core, session.actor, session)
+    app: App[Any] = OpenLXDApp(
+        session.core,
+        session.actor,
+        translator=session.translator,
+        environment=_colours(session),
+        host_shell=shell,
+        driver_class=SshDriver,
+    )
+    shell.app = app
+    return app
+
+
+def _colours(session: ConsoleSession) -> dict[str, str]:
+    """How many colours the app should choose from, in the variables that it reads.
+
+    The app styles for that many; bringing every colour down is the driver's work.
+    """
+    match session.kind.colours:
+        case Colours.NONE:
+            return {"TERM": "xterm", "NO_COLOR": "1"}
+        case Colours.STANDARD:
+            return {"TERM": "xterm"}
+        case Colours.INDEXED:
+            return {"TERM": "xterm-256color"}
+        case Colours.TRUE:
+            return {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+
+
+async def run(app: App[Any], session: ConsoleSession) -> int:
+    """Run ``app`` until it ends. A crash is logged without its variables, and told in a sentence."""
+    CURRENT_TERMINAL.set(session)
+    # The driver brings colours down to what the terminal shows; see openlxd_tui.ssh.terminal.
+    app.console._color_system = ColorSystem.TRUECOLOR
+    app._print_error_renderables = app._exit_renderables.clear  # type: ignore[method-assign]
+    running = asyncio.ensure_future(app.run_async())
+    if sys.version_info >= (3, 12):
+        # Textual's first step makes every task of the loop an eager one, other people's too.
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().set_task_factory(None)
+    try:
+        await running
+    except asyncio.CancelledError:
+        running.cancel()
+        await asyncio.wait([running], timeout=2)
+        raise
+    farewell = getattr(app, "farewell", None)
+    if farewell is not None:
+        session.farewell(farewell)
+    elif app._exception is not None:
+        reference = uuid.uuid4().hex[:8]
+        log.error("app_crashed", reference=reference, user=session.actor.username, exc_info=app._exception)
+        session.farewell(
+            Message(
+                N_("Something went wrong on our side, and this session has ended. Reference: {reference}"),
+                {"reference": reference},
+            )
+        )
+    return app.return_code or 0

@@ -1,0 +1,220 @@
+"""The SSH server: one listener, one event loop, every tenant's sessions in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import asyncssh
+import structlog
+
+from openlxd_core.domain.account import AccountStatus
+from openlxd_core.domain.actor import SYSTEM
+from openlxd_core.domain.errors import ConfigurationError, Message, NotFound
+from openlxd_core.domain.feed import Change
+from openlxd_core.i18n import N_
+from openlxd_core.secrets import ensure_ssh_host_key
+from openlxd_tui.ssh.apps import make_console_app, share_process
+from openlxd_tui.ssh.auth import FrontDoor
+from openlxd_tui.ssh.limits import DoorLimits
+
+if TYPE_CHECKING:
+    from openlxd_core.bootstrap import Core
+    from openlxd_tui.ssh.session import ConsoleSession
+
+log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
+
+# What ssh-audit finds no fault with and OpenSSH 9.2, PuTTY and paramiko can all speak.
+KEX = ["mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org"]
+ENCRYPTION = [
+    "chacha20-poly1305@openssh.com", "aes256-gcm@openssh.com", "aes128-gcm@openssh.com",
+    "aes256-ctr", "aes192-ctr", "aes128-ctr",
+]  # fmt: skip
+MAC = ["hmac-sha2-512-etm@openssh.com", "hmac-sha2-256-etm@openssh.com", "umac-128-etm@openssh.com"]
+
+KEEPALIVE_SECONDS = 30
+KEEPALIVE_TIMES = 4
+SLOW_CLIENT_SECONDS = 60.0
+"""How long a client may leave what we sent unread before it is dropped."""
+_WINDOW = 256 * 1024  # bytes that a client may send ahead of us
+_BACKLOG = 512
+
+
+class SshConsole:
+    """Listens, lets people in, and ends their sessions when their account says so."""
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        limits: DoorLimits | None = None,
+        make_app: Callable[[ConsoleSession], Any] = make_console_app,
+        slow_seconds: float = SLOW_CLIENT_SECONDS,
+    ) -> None:
+        self.core = core
+        self.limits = limits or DoorLimits(core.settings)
+        self.make_app = make_app
+        self.slow_seconds = slow_seconds
+        self._doors: set[FrontDoor] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._server: asyncssh.SSHAcceptor | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to listen. Raises ConfigurationError if the address or the host key cannot be used."""
+        share_process()
+        settings = self.core.settings
+        host_key = await asyncio.to_thread(ensure_ssh_host_key, settings.keys_dir)
+        self._watcher = asyncio.create_task(self._watch())
+        try:
+            self._server = await asyncssh.create_server(
+                lambda: FrontDoor(self),
+                settings.ssh_host,
+                settings.ssh_port,
+                server_host_keys=[str(host_key)],
+                server_version="OpenLXD",
+                kex_algs=KEX,
+                encryption_algs=ENCRYPTION,
+                mac_algs=MAC,
+                compression_algs=None,
+                login_timeout=settings.ssh_login_seconds,
+                keepalive_interval=KEEPALIVE_SECONDS,
+                keepalive_count_max=KEEPALIVE_TIMES,
+                tcp_keepalive=True,
+                rekey_bytes="1G",
+                rekey_seconds=3600,
+                agent_forwarding=False,
+                x11_forwarding=False,
+                gss_host=None,
+                host_based_auth=False,
+                sftp_factory=None,
+                allow_scp=False,
+                line_editor=False,
+                encoding=None,
+                window=_WINDOW,
+                backlog=_BACKLOG,
+            )
+        except OSError as error:
+            await self.close()
+            raise ConfigurationError(
+                N_("The SSH console cannot listen on {host} port {port}: {reason}."),
+                host=settings.ssh_host,
+                port=settings.ssh_port,
+                reason=error.strerror or str(error),
+            ) from None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        assert self._server is not None
+        return self._server.get_port()
+
+    @property
+    def address(self) -> str:
+        """Where it listens, for people: ``0.0.0.0:2222``."""
+        host = self.core.settings.ssh_host
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    async def close(self) -> None:
+        """Stop listening, tell every session, and return when all have gone."""
+        if self._server is not None:
+            self._server.close()
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+        reason = Message(N_("The service is being restarted. Connect again in a moment."))
+        await asyncio.gather(*(door.end(reason) for door in list(self._doors)), return_exceptions=True)
+        if self._server is not None:
+            await self._server.wait_closed()
+        while self._tasks:
+            waiting = list(self._tasks)
+            _done, pending = await asyncio.wait(waiting, timeout=5)
+            for task in pending:
+                task.cancel()
+            if pending:
+                await asyncio.wait(pending, timeout=1)
+                break
+
+    def keep(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """A task that nobody else has to hold on to."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def remember(self, door: FrontDoor) -> None:
+        """Somebody is in."""
+        self._doors.add(door)
+
+    def forget(self, door: FrontDoor) -> None:
+        """They have gone."""
+        self._doors.discard(door)
+
+    # accounts that change while their sessions are open: one listener for all of them
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                async with self.core.feed.subscribe(SYSTEM) as changes:
+                    async for change in changes:
+                        await self._on_change(change)
+            except Exception:
+                log.exception("watch_broken")
+                await asyncio.sleep(1)
+                await self._check_everybody()
+
+    async def _on_change(self, change: Change) -> None:
+        if change.topic == "resync":
+            await self._check_everybody()
+        elif change.topic == "user" and change.user_id is not None:
+            reason = _reason(change)
+            if reason is not None:
+                self._end([door for door in self._doors if door.user_id == change.user_id], reason)
+        elif change.topic == "key" and change.verb == "deleted":
+            fingerprint = str(change.data.get("fingerprint", ""))
+            self._end(
+                [
+                    door
+                    for door in self._doors
+                    if door.user_id == change.user_id and door.fingerprint and door.fingerprint == fingerprint
+                ],
+                Message(N_("The key that you signed in with was removed from the account.")),
+            )
+
+    async def _check_everybody(self) -> None:
+        """Changes were lost: ask for every account that is signed in."""
+        by_user: dict[int, list[FrontDoor]] = {}
+        for door in self._doors:
+            if door.user_id is not None:
+                by_user.setdefault(door.user_id, []).append(door)
+        for user_id, doors in by_user.items():
+            try:
+                status = (await self.core.accounts.get(SYSTEM, user_id)).status
+            except NotFound:
+                status = AccountStatus.DELETED
+            except Exception:
+                log.exception("watch_broken")
+                continue
+            if status is not AccountStatus.ACTIVE:
+                self._end(doors, Message(N_("This account is not active any more.")))
+
+    def _end(self, doors: list[FrontDoor], reason: Message) -> None:
+        for door in doors:
+            self.keep(door.end(reason))
+
+
+def _reason(change: Change) -> Message | None:
+    match change.verb:
+        case "suspended":
+            why = str(change.data.get("reason", ""))
+            if why:
+                return Message(N_("This account is suspended: {reason}"), {"reason": why})
+            return Message(N_("This account is suspended."))
+        case "deleted":
+            return Message(N_("This account was deleted."))
+        case "password":
+            return Message(N_("The password of this account was changed. Sign in again."))
+    return None

@@ -1,0 +1,199 @@
+"""A container's shell on the client's terminal: bytes both ways, at the pace of the slower side."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from openlxd_core.domain.console import ExecSession
+from openlxd_core.domain.errors import Message, OpenLXDError
+from openlxd_core.i18n import N_, _
+from openlxd_tui.shells import ShellResult
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from openlxd_core.bootstrap import Core
+    from openlxd_core.domain.actor import Actor
+    from openlxd_tui.ssh.driver import Terminal
+
+log = structlog.get_logger(__name__)
+
+_INPUT_HIGH = 64 * 1024
+
+RESET_TERMINAL = (
+    b"\x18"  # end whatever sequence was begun
+    b"\x1b\\"
+    b"\x1b[!p"  # soft reset: modes, margins, character sets, attributes
+    b"\x1b[?1000l\x1b[?1001l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?1016l"  # mouse
+    b"\x1b[?9l\x1b[?1004l\x1b[?2004l\x1b[?2026l\x1b[?2048l"  # focus, paste, frames, sizes in band
+    b"\x1b[?47l\x1b[?1047l\x1b[?1049l"  # the alternate screen
+    b"\x1b[>4;0m\x1b[<99u"  # key reporting
+    b"\x1b[?1l\x1b>\x1b[?5l\x1b[?6l\x1b[?7h\x1b[4l\x1b[20l\x1b[r"
+    b"\x0f\x1b(B\x1b)0"  # character sets
+    b"\x1b[0m\x1b[0 q\x1b[?25h"  # colours, cursor
+    b"\x1b]0;\x1b\\"  # the title
+    b"\r"
+)
+"""What undoes all that a program in a container may have done to a terminal, short of clearing it."""
+
+
+class Port(Protocol):
+    """The client's side of a pipe: its terminal, or its plain streams."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether the client reads more slowly than we write."""
+
+    def write(self, data: bytes, *, error: bool = False) -> None:
+        """Send output."""
+
+    def attach(self, sink: Any) -> None:
+        """Give input to ``sink``."""
+
+    def detach(self, sink: Any) -> None:
+        """Stop doing so."""
+
+    def pause_input(self) -> None:
+        """Ask the client to wait."""
+
+    def resume_input(self) -> None:
+        """Let it send again."""
+
+
+class Pipe:
+    """Joins a command in a container with the client until one of them ends."""
+
+    def __init__(self, session: ExecSession, port: Port) -> None:
+        self._session = session
+        self._port = port
+        self._input: deque[bytes] = deque()
+        self._input_size = 0
+        self._eof = False
+        self._size: tuple[int, int] | None = None
+        self._signals: deque[int] = deque()
+        self._woken = asyncio.Event()
+        self._room = asyncio.Event()
+
+    async def run(self) -> int:
+        """The exit status. Whatever happens, the command is ended when this returns.
+
+        Raises what the session raises (OutcomeUnknown where LXD went away).
+        """
+        self._port.attach(self)
+        typing = asyncio.create_task(self._pass_input())
+        try:
+            await self._pass_output()
+            return await self._session.wait()
+        finally:
+            self._port.detach(self)
+            typing.cancel()
+            self._port.resume_input()
+            await asyncio.shield(asyncio.ensure_future(self._session.close()))
+
+    async def _pass_output(self) -> None:
+        while True:
+            stream, data = await self._session.read()
+            if stream == 0:
+                return
+            self._port.write(data, error=stream == 2)
+            while self._port.congested:
+                self._room.clear()
+                await self._room.wait()
+
+    async def _pass_input(self) -> None:
+        try:
+            while True:
+                await self._woken.wait()
+                self._woken.clear()
+                while self._signals:
+                    await self._session.signal(self._signals.popleft())
+                if self._size is not None:
+                    size, self._size = self._size, None
+                    await self._session.resize(*size)
+                while self._input:
+                    data = b"".join(self._input)
+                    self._input.clear()
+                    await self._session.write(data)
+                    self._input_size = sum(map(len, self._input))
+                    self._port.resume_input()
+                if self._eof:
+                    self._eof = False
+                    await self._session.write_eof()
+        except (OpenLXDError, OSError):
+            pass  # the command has ended, and its output says so
+
+    # what the client does
+
+    def data(self, data: bytes) -> None:
+        """The client typed this."""
+        self._input.append(data)
+        self._input_size += len(data)
+        if self._input_size > _INPUT_HIGH:
+            self._port.pause_input()
+        self._woken.set()
+
+    def eof(self) -> None:
+        """The client will send no more."""
+        self._eof = True
+        self._woken.set()
+
+    def resized(self, width: int, height: int) -> None:
+        """The window has another size now."""
+        self._size = (width, height)
+        self._woken.set()
+
+    def signalled(self, name: str) -> None:
+        """The client sends a signal, by its SSH name (``TERM``, ``INT``)."""
+        number = getattr(signal, f"SIG{name}", None)
+        if isinstance(number, signal.Signals) and len(self._signals) < 16:
+            self._signals.append(int(number))
+            self._woken.set()
+
+    def drained(self) -> None:
+        """The client has caught up."""
+        self._room.set()
+
+
+class SessionShell:
+    """The :class:`~openlxd_tui.shells.ShellOpener` of a session: lends its terminal to a container's shell."""
+
+    def __init__(self, core: Core, actor: Actor, terminal: Terminal) -> None:
+        self._core = core
+        self._actor = actor
+        self._terminal = terminal
+        self.app: App[Any] | None = None
+        """Set once the app exists; it needs this object to be made."""
+
+    async def __call__(self, container_name: str) -> ShellResult:
+        """Run the login shell of ``container_name``; the app waits behind it."""
+        try:
+            session = await self._core.consoles.open(
+                self._actor, container_name, terminal=self._terminal.size, term=self._terminal.kind.name
+            )
+        except OpenLXDError as error:
+            return ShellResult(error=error.message)
+        driver = self.app._driver if self.app is not None else None
+        try:
+            if driver is not None:
+                driver.stop_application_mode()
+            self._terminal.write(f"\x1b[2J\x1b[H{_way_out(container_name)}\r\n".encode("utf-8", "replace"))
+            return ShellResult(exit_status=await Pipe(session, self._terminal).run())
+        except OpenLXDError as error:
+            return ShellResult(error=error.message)
+        except Exception:
+            log.exception("shell_broken", container=container_name)
+            return ShellResult(error=Message(N_("The shell broke off.")))
+        finally:
+            await asyncio.shield(asyncio.ensure_future(session.close()))
+            self._terminal.write(RESET_TERMINAL)
+            if driver is not None and self.app is not None and self.app._running and not self.app._exit:
+                driver.start_application_mode()
+
+
+def _way_out(container_name: str) -> str:
+    return _("Shell in {name}. Type exit or press Ctrl+D to come back.").format(name=container_name)
