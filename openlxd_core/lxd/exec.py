@@ -1,0 +1,190 @@
+"""A command that runs inside a container, over LXD's websockets.
+
+Without a terminal there are four: input, output, errors and control; with one, output and errors share the
+input's. LXD keeps the exit status in the operation for a few seconds only, so the wait for it starts at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+
+from openlxd_core.domain.errors import LxdUnavailable, OpenLXDError
+from openlxd_core.lxd.refusals import Refusal, translate, unknown
+from openlxd_core.lxd.streams import LxdSocket, OperationFailed
+
+CHUNK = 32 * 1024
+"""Bytes of one message to LXD: small enough that a full pipe stops the writer soon."""
+QUEUE = 8
+"""Messages of output held while nobody reads; LXD is told to wait past that."""
+FOREVER = 10 * 365 * 86400.0
+EXEC_WAIT_SLICE = 60
+SIGKILL = 9
+
+
+class LxdExec:
+    """An :class:`ExecSession` on a real LXD."""
+
+    def __init__(self, lxd: LxdSocket, operation: str, sockets: Mapping[str, aiohttp.ClientWebSocketResponse]) -> None:
+        self._sockets = sockets
+        self._terminal = "1" not in sockets
+        self._input_ended = False
+        self._output: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(QUEUE)
+        self._closed = False
+        outputs = {1: sockets["0"]} if self._terminal else {1: sockets["1"], 2: sockets["2"]}
+        self._open_outputs = len(outputs)
+        self._pumps = [asyncio.create_task(self._pump(number, socket)) for number, socket in outputs.items()]
+        self._pumps.append(asyncio.create_task(self._drain_control(sockets["control"])))
+        self._status = asyncio.create_task(_exit_status(lxd, operation))
+        self._status.add_done_callback(lambda task: task.cancelled() or task.exception())  # seen, even if unasked
+
+    @classmethod
+    async def start(
+        cls,
+        lxd: LxdSocket,
+        project: str,
+        path: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        terminal: tuple[int, int] | None,
+    ) -> LxdExec:
+        """Start ``command`` in the instance at ``path``. Raises Refusal, LxdUnavailable, OutcomeUnknown."""
+        body: dict[str, Any] = {
+            "command": list(command),
+            "environment": dict(environment),
+            "wait-for-websocket": True,
+            "interactive": terminal is not None,
+        }
+        if terminal is not None:
+            body["width"], body["height"] = terminal
+        answer = await lxd.post(f"{path}/exec", {"project": project}, body)
+        try:
+            operation = str(answer["metadata"]["id"])
+            secrets = {str(fd): str(secret) for fd, secret in answer["metadata"]["metadata"]["fds"].items()}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise unknown() from error
+        sockets: dict[str, aiohttp.ClientWebSocketResponse] = {}
+        try:
+            for fd, secret in secrets.items():
+                where = f"/1.0/operations/{operation}/websocket"
+                sockets[fd] = await lxd.websocket(where, {"secret": secret})
+        except BaseException:
+            for socket in sockets.values():
+                await socket.close()
+            raise
+        return cls(lxd, operation, sockets)
+
+    # -- output ----------------------------------------------------------------------------------------------------
+
+    async def read(self) -> tuple[int, bytes]:
+        """The next output; (0, b"") at the end, and ever after."""
+        while self._open_outputs:
+            number, data = await self._output.get()
+            if self._closed:
+                break
+            if data:
+                return number, data
+            self._open_outputs -= 1
+        return 0, b""
+
+    async def _pump(self, number: int, socket: aiohttp.ClientWebSocketResponse) -> None:
+        try:
+            while True:
+                message = await socket.receive()
+                if message.type is not aiohttp.WSMsgType.BINARY:
+                    break  # LXD ends a stream with an empty text message, or by closing
+                if message.data:
+                    await self._output.put((number, message.data))
+        finally:
+            if not self._closed:
+                await self._output.put((number, b""))
+        if self._terminal:
+            await socket.close()  # LXD waits for the end of the input before it tells the status
+
+    async def _drain_control(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        while (await socket.receive()).type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
+            pass
+
+    # -- input -----------------------------------------------------------------------------------------------------
+
+    async def write(self, data: bytes) -> None:
+        """Send input. What comes after the command's end goes nowhere, as with a closed pipe."""
+        socket = self._sockets["0"]
+        for start in range(0, len(data), CHUNK):
+            if self._input_ended or self._closed or socket.closed:
+                return
+            with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+                await socket.send_bytes(data[start : start + CHUNK])
+
+    async def write_eof(self) -> None:
+        """End the input; on a terminal that is Ctrl-D."""
+        if self._input_ended:
+            return
+        if self._terminal:
+            await self.write(b"\x04")
+            return
+        self._input_ended = True
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+            await self._sockets["0"].send_str("")
+
+    async def resize(self, width: int, height: int) -> None:
+        """Tell the terminal's new size."""
+        if self._terminal:
+            await self._control({"command": "window-resize", "args": {"width": str(width), "height": str(height)}})
+
+    async def signal(self, number: int) -> None:
+        """Send a signal to the command."""
+        await self._control({"command": "signal", "signal": number})
+
+    async def _control(self, message: Mapping[str, Any]) -> None:
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+            await self._sockets["control"].send_json(message)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    async def wait(self) -> int:
+        """The exit status. Raises OutcomeUnknown."""
+        return await asyncio.shield(self._status)
+
+    async def close(self) -> None:
+        """Kill the command if it still runs, and let go. LXD kills it by itself only where a connection breaks off."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._status.done():
+            await self._control({"command": "signal", "signal": SIGKILL})
+            with contextlib.suppress(TimeoutError, OpenLXDError):
+                async with asyncio.timeout(2):
+                    await asyncio.shield(self._status)
+        for task in (*self._pumps, self._status):
+            task.cancel()
+        await asyncio.gather(*self._pumps, self._status, return_exceptions=True)
+        for socket in self._sockets.values():
+            with contextlib.suppress(ConnectionError, aiohttp.ClientError, TimeoutError):
+                async with asyncio.timeout(2):
+                    await socket.close()
+        while not self._output.empty():
+            self._output.get_nowait()
+        self._output.put_nowait((0, b""))  # whoever still reads is told
+
+
+async def _exit_status(lxd: LxdSocket, operation: str) -> int:
+    try:
+        metadata = await lxd.wait(operation, seconds=FOREVER, every=EXEC_WAIT_SLICE)
+    except OperationFailed as failure:
+        if "return" in failure.metadata:
+            return int(failure.metadata["return"])
+        if "not found" in failure.text.lower():
+            return 127
+        if "not executable" in failure.text.lower():
+            return 126
+        raise translate(failure) from failure
+    except LxdUnavailable as error:
+        raise unknown() from error
+    except Refusal as refusal:
+        raise translate(refusal) from refusal
+    return int(metadata.get("return", 0))

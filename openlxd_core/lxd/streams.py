@@ -1,0 +1,212 @@
+"""LXD's socket spoken by aiohttp: reads, operations waited for, events, and the upgrade to websockets.
+
+Requests that only read raise LxdUnavailable when the connection fails; what is sent to change something raises
+OutcomeUnknown once it may have arrived. LXD's own no is a :class:`Refusal`, for the caller to translate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import aiohttp
+
+from openlxd_core.domain.errors import LxdUnavailable
+from openlxd_core.domain.text import clean
+from openlxd_core.lxd.gateway import LxdEvent, Progress
+from openlxd_core.lxd.refusals import Refusal, unknown, unreachable
+
+READ_SECONDS = 15.0
+"""How long an answer to a read may take; a hung LXD accepts connections and says nothing."""
+WAIT_SLICE = 1
+"""Seconds of one long poll of an operation: an ended one answers at once, a running one tells its progress."""
+HEARTBEAT_SECONDS = 20.0
+
+_LOST = (aiohttp.ClientError, ConnectionError, TimeoutError, json.JSONDecodeError, UnicodeDecodeError)
+
+
+class LxdSocket:
+    """One LXD or Incus at the end of a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stack = AsyncExitStack()
+        self._calls: aiohttp.ClientSession | None = None
+        self._streams: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the two sessions: short calls share a few connections, streams take one each."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+        self._calls = await self._stack.enter_async_context(
+            aiohttp.ClientSession(
+                "http://lxd", connector=aiohttp.UnixConnector(str(self.path), limit=64), timeout=timeout
+            )
+        )
+        self._streams = await self._stack.enter_async_context(
+            aiohttp.ClientSession(
+                "http://lxd", connector=aiohttp.UnixConnector(str(self.path), limit=0), timeout=timeout
+            )
+        )
+
+    async def close(self) -> None:
+        """Close both, and every stream with them."""
+        await self._stack.aclose()
+        self._calls = self._streams = None
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None, *, seconds: float = READ_SECONDS) -> Any:
+        """The metadata of a GET. Raises Refusal, LxdUnavailable."""
+        return (await self._json("GET", path, params, None, seconds)).get("metadata")
+
+    async def get_text(self, path: str, *, seconds: float = READ_SECONDS) -> str:
+        """The plain text of a GET."""
+        session = self._session(self._calls)
+        try:
+            async with asyncio.timeout(seconds), session.get(path) as answer:
+                text = await answer.text(errors="replace")
+        except _LOST as error:
+            raise unreachable() from error
+        if answer.status >= 400:
+            raise Refusal(text, answer.status)
+        return text
+
+    async def post(self, path: str, params: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
+        """A POST's whole answer. Raises Refusal, LxdUnavailable, OutcomeUnknown."""
+        return await self._json("POST", path, params, body, READ_SECONDS)
+
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        seconds: float,
+        through: aiohttp.ClientSession | None = None,
+    ) -> dict[str, Any]:
+        session = self._session(through or self._calls)
+        try:
+            async with asyncio.timeout(seconds), session.request(method, path, params=params, json=body) as response:
+                answer = json.loads(await response.read())
+        except aiohttp.ClientConnectorError as error:
+            raise unreachable() from error
+        except _LOST as error:
+            raise (unreachable() if method == "GET" else unknown()) from error
+        if not isinstance(answer, dict):
+            raise unreachable() if method == "GET" else unknown()
+        if answer.get("type") == "error":
+            raise Refusal(str(answer.get("error", "")), int(answer.get("error_code") or response.status))
+        return answer
+
+    def _session(self, session: aiohttp.ClientSession | None) -> aiohttp.ClientSession:
+        if session is None or session.closed:
+            raise unreachable()
+        return session
+
+    # -- operations ------------------------------------------------------------------------------------------------
+
+    async def wait(
+        self, operation: str, *, seconds: float, progress: Progress | None = None, every: int = WAIT_SLICE
+    ) -> dict[str, Any]:
+        """Wait until an operation (its path or id) has ended well, asking ``every`` so many seconds; its metadata.
+
+        Raises Refusal with the operation's own reason, and OutcomeUnknown where LXD was lost or took too long.
+        """
+        path = f"/1.0/operations/{urlsplit(operation).path.rsplit('/', 1)[-1]}"
+        end = time.monotonic() + seconds
+        shown = -1
+        while True:
+            try:
+                found = await self._waiting(f"{path}/wait", every)
+            except (Refusal, LxdUnavailable) as error:
+                raise unknown() from error  # a restarted LXD has forgotten it; an ended one is forgotten after seconds
+            percent = _percent(found.get("metadata"))
+            if progress is not None and percent > shown:
+                progress(percent)
+                shown = percent
+            code = int(found.get("status_code") or 0)
+            if code == 200:
+                return dict(found.get("metadata") or {})
+            if code >= 400:
+                raise OperationFailed(str(found.get("err") or found.get("status")), found.get("metadata"))
+            if time.monotonic() > end:
+                raise unknown()
+
+    async def _waiting(self, path: str, every: int) -> dict[str, Any]:
+        params = {"timeout": str(every)}
+        found = await self._json("GET", path, params, None, every + READ_SECONDS, self._streams)
+        metadata = found.get("metadata")
+        if not isinstance(metadata, dict):
+            raise unknown()
+        return metadata
+
+    # -- streams ---------------------------------------------------------------------------------------------------
+
+    async def websocket(
+        self, path: str, params: Mapping[str, str], *, heartbeat: float | None = None
+    ) -> aiohttp.ClientWebSocketResponse:
+        """Upgrade to a websocket. Raises Refusal, LxdUnavailable."""
+        session = self._session(self._streams)
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await session.ws_connect(
+                    path, params=params, heartbeat=heartbeat, max_msg_size=0, autoping=True, compress=0
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            raise Refusal(error.message, error.status) from error
+        except _LOST as error:
+            raise unreachable() from error
+
+    async def events(self, *, heartbeat: float = HEARTBEAT_SECONDS) -> AsyncIterator[LxdEvent]:
+        """Lifecycle events of all projects, behind one ``connected``. Raises LxdUnavailable at the end."""
+        params = {"type": "lifecycle", "all-projects": "true"}
+        try:
+            socket = await self.websocket("/1.0/events", params, heartbeat=heartbeat)
+        except Refusal as refusal:
+            raise unreachable() from refusal
+        async with socket:
+            yield LxdEvent("connected")
+            async for message in socket:
+                if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                    event = read_event(message.data)
+                    if event is not None:
+                        yield event
+        raise unreachable() from socket.exception()
+
+
+class OperationFailed(Refusal):
+    """An operation that ended badly; what it left in its metadata may say more (an exec's status)."""
+
+    def __init__(self, text: str, metadata: Any) -> None:
+        super().__init__(text)
+        self.metadata: dict[str, Any] = metadata if isinstance(metadata, dict) else {}
+
+
+def _percent(metadata: Any) -> int:
+    try:
+        return max(0, min(100, int(metadata["progress"]["percent"])))
+    except (TypeError, KeyError, ValueError):
+        return -1
+
+
+def read_event(data: str | bytes) -> LxdEvent | None:
+    """One line of the event stream; None for what is not about a named thing of ours."""
+    try:
+        event = json.loads(data)
+        metadata = event["metadata"]
+        action = str(metadata["action"])
+        source = urlsplit(str(metadata["source"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+    if event.get("type") != "lifecycle":
+        return None
+    parts = [unquote(part) for part in source.path.split("/") if part]  # 1.0, instances, web1, …
+    project = str(event.get("project") or parse_qs(source.query).get("project", ["default"])[0])
+    name = parts[2] if len(parts) > 2 else str(metadata.get("name") or "")
+    return LxdEvent("lifecycle", clean(action, 100), clean(project, 100), clean(name, 200))

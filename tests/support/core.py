@@ -1,0 +1,62 @@
+"""A core on a fresh database and the simulated LXD, for tests of everything above it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from openlxd_core.bootstrap import Core
+from openlxd_core.domain.account import User
+from openlxd_core.domain.actor import SYSTEM, Actor, Role
+from openlxd_core.domain.operation import Operation
+from openlxd_core.domain.quota import Quota
+from openlxd_core.settings import Settings
+
+PASSWORD = "correct horse"
+
+
+def make_settings(directory: Path, **changes: Any) -> Settings:
+    """Settings whose every file is in ``directory``, with cheap password hashes."""
+    values: dict[str, Any] = {
+        "state_dir": directory / "state",
+        "keys_dir": directory / "keys",
+        "lxd": "simulated",
+        "bcrypt_rounds": 4,
+        "ssh_host": "127.0.0.1",
+        "api_host": "127.0.0.1",
+        "ssh_port": 0,
+        "api_port": 0,
+    }
+    return Settings(**(values | changes))
+
+
+def actor_of(user: User, origin: str = "test") -> Actor:
+    """The user as somebody who has signed in."""
+    return Actor(user.role, user.id, user.username, origin, "203.0.113.9")
+
+
+async def add_user(core: Core, name: str, *, role: Role = Role.TENANT, quota: Quota | None = None) -> Actor:
+    """A new account, signed in; the password is PASSWORD."""
+    user = await core.accounts.create(SYSTEM, name, f"{name}@example.org", PASSWORD, role=role, quota=quota)
+    return actor_of(user)
+
+
+async def finish(core: Core, operation: Operation, timeout: float = 30) -> Operation:
+    """The operation once it has ended."""
+    ended = await core.operations.wait(SYSTEM, operation.id, timeout)
+    assert ended.ended, f"{ended.kind} of {ended.target} is still {ended.status} at {ended.stage}"
+    return ended
+
+
+async def eventually(condition: Callable[[], Awaitable[bool] | bool], what: str, timeout: float = 10) -> None:
+    """Wait until ``condition`` holds; fail saying ``what`` did not."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    while True:
+        found = condition()
+        if await found if isinstance(found, Awaitable) else found:
+            return
+        assert loop.time() < deadline, f"after {timeout} s: not {what}"
+        await asyncio.sleep(0.02)
