@@ -1,0 +1,64 @@
+"""``openlxd db …``: upgrade, copy, put back, check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openlxd_core.domain.text import clean
+from openlxd_core.i18n import _
+from openlxd_tui.cli import exits
+from openlxd_tui.cli.config import Json
+from openlxd_tui.cli.context import confirm, out, print_json, say, settings
+from openlxd_tui.cli.users import Yes
+
+
+async def upgrade() -> None:
+    """Bring the database to this version. A copy of the one before is kept."""
+    from openlxd_core import bootstrap
+
+    await bootstrap.upgrade_database(settings())
+    say(_("The database is up to date."))
+
+
+async def backup(file: Path) -> None:
+    """Write a copy of the database to a file, also while it is in use.
+
+    Parameters
+    ----------
+    file
+        Where to; it must not be there yet.
+    """
+    from openlxd_core import bootstrap
+
+    await bootstrap.backup_database(settings(), file)
+    say(_("The copy is in {path}.").format(path=file))
+
+
+async def restore(file: Path, *, yes: Yes = False) -> None:
+    """Put a copy in the database's place. Stop the servers first.
+
+    Parameters
+    ----------
+    file
+        A copy that db backup made.
+    """
+    from openlxd_core import bootstrap
+
+    confirm(_("Replace the database with {path}?").format(path=file), yes)
+    await bootstrap.restore_database(settings(), file)
+    say(_("The database is what {path} held.").format(path=file))
+
+
+async def check(*, as_json: Json = False) -> int:
+    """Check the database."""
+    from openlxd_core import bootstrap
+
+    problems = await bootstrap.check_database(settings())
+    if as_json:
+        print_json({"ok": not problems, "problems": problems})
+    elif problems:
+        for problem in problems:
+            out(clean(problem))
+    else:
+        say(_("The database is sound."))
+    return exits.FAILED if problems else exits.DONE

@@ -1,0 +1,97 @@
+"""``openlxd user key …``: an account's API key and SSH keys."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from openlxd_core.domain.account import SshKey
+from openlxd_core.domain.errors import NotFound
+from openlxd_core.i18n import N_, _
+from openlxd_tui.cli.config import Json
+from openlxd_tui.cli.context import open_core, out, print_json, say
+from openlxd_tui.cli.context import show as show_records
+
+_KEY_MAX = 20_000
+
+
+def _record(key: SshKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "fingerprint": key.fingerprint,
+        "created_at": key.created_at,
+        "last_used_at": key.last_used_at,
+    }
+
+
+async def api(username: str, *, as_json: Json = False) -> None:
+    """Make a new API key for an account; the old one is dead at once. It is shown this once.
+
+    Parameters
+    ----------
+    username
+        The account.
+    """
+    async with open_core() as (core, actor):
+        key = await core.accounts.regenerate_key(actor, username)
+    if as_json:
+        print_json({"username": username, "api_key": key})
+    else:
+        out(key)
+
+
+async def list_keys(username: str, *, as_json: Json = False) -> None:
+    """List an account's SSH keys.
+
+    Parameters
+    ----------
+    username
+        The account.
+    """
+    async with open_core() as (core, actor):
+        keys = await core.keys.list(actor, username)
+    columns = {"id": "ID", "name": _("Name"), "fingerprint": _("Fingerprint")}
+    show_records(as_json, [_record(key) for key in keys], columns)
+
+
+async def add(username: str, file: str, *, name: str = "", as_json: Json = False) -> None:
+    """Register an SSH public key for an account.
+
+    Parameters
+    ----------
+    username
+        The account.
+    file
+        The public key's file, or - for standard input.
+    name
+        What to call it; the key's own comment otherwise.
+    """
+    text = _read(file)
+    async with open_core() as (core, actor):
+        key = await core.keys.add(actor, text.strip(), name, username)
+    if as_json:
+        print_json(_record(key))
+    else:
+        say(_("{name} may sign in with {fingerprint}.").format(name=username, fingerprint=key.fingerprint))
+
+
+def _read(file: str) -> str:
+    try:
+        return sys.stdin.read(_KEY_MAX) if file == "-" else Path(file).read_text("utf-8", "replace")[:_KEY_MAX]
+    except (FileNotFoundError, IsADirectoryError):
+        raise NotFound(N_("There is no file {path}."), path=file) from None
+
+
+async def delete(key: int) -> None:
+    """Remove an SSH key.
+
+    Parameters
+    ----------
+    key
+        Its ID, from user key list.
+    """
+    async with open_core() as (core, actor):
+        await core.keys.delete(actor, key)
+    say(_("The key was removed."))

@@ -1,0 +1,161 @@
+"""Which commands there are. Each is imported only when it is called.
+
+The list itself is data, so that the documentation's test can read it and ``--help`` speaks the caller's language.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+from cyclopts import App, Parameter
+
+from openlxd_core.domain.errors import BadRequest, OpenLXDError
+from openlxd_core.i18n import N_, Translator, _, set_translator
+from openlxd_tui.cli import context, exits
+
+COMMANDS: tuple[tuple[str, str, str], ...] = (
+    ("up", "servers:up", N_("Start the SSH console and the API, and keep them running.")),
+    ("ssh", "servers:ssh", N_("Run the SSH console alone.")),
+    ("api", "servers:api", N_("Run the API alone.")),
+    ("tui", "local:tui", N_("Open the admin console here, on this terminal.")),
+    ("setup", "machine:setup", N_("Install and prepare LXD on this machine.")),
+    ("doctor", "machine:doctor", N_("Check everything the product needs, and say how to mend what is wrong.")),
+    ("user add", "users:add", N_("Make an account.")),
+    ("user list", "users:list_users", N_("List the accounts.")),
+    ("user passwd", "users:passwd", N_("Give an account a new password.")),
+    ("user suspend", "users:suspend", N_("Close every door to an account; its containers go on.")),
+    ("user activate", "users:activate", N_("Open the doors again.")),
+    ("user delete", "users:delete", N_("Delete an account.")),
+    ("user quota", "users:quota", N_("Show or change what an account may have.")),
+    ("user key api", "keys:api", N_("Make a new API key for an account; the old one is dead at once.")),
+    ("user key list", "keys:list_keys", N_("List an account's SSH keys.")),
+    ("user key add", "keys:add", N_("Register an SSH public key for an account.")),
+    ("user key delete", "keys:delete", N_("Remove an SSH key.")),
+    ("container list", "containers:list_containers", N_("List everybody's containers.")),
+    ("container adopt", "containers:adopt", N_("Give a container that LXD already holds to an account.")),
+    ("image list", "images:list_images", N_("List the images that LXD holds.")),
+    ("db upgrade", "database:upgrade", N_("Bring the database to this version.")),
+    ("db backup", "database:backup", N_("Write a copy of the database to a file, also while it is in use.")),
+    ("db restore", "database:restore", N_("Put a copy in the database's place. Stop the servers first.")),
+    ("db check", "database:check", N_("Check the database.")),
+    ("config show", "config:show", N_("Show every setting in force and where it was said.")),
+    ("version", "config:version", N_("Show the version.")),
+)
+"""Name, ``module:function`` in this package, and what it does."""
+
+GROUPS: dict[str, str] = {
+    "user": N_("Accounts, their passwords, quotas and keys."),
+    "user key": N_("An account's API key and SSH keys."),
+    "container": N_("Containers of all accounts."),
+    "image": N_("Images that LXD holds."),
+    "db": N_("The database."),
+    "config": N_("The settings."),
+}
+
+SUMMARY = N_("OpenLXD: containers for tenants, over SSH, on one LXD host.")
+
+
+def build() -> App:
+    """The command line, in the language that is set."""
+    root = App(
+        name="openlxd",
+        help=_(SUMMARY),
+        version=_version,
+        help_format="plaintext",
+        help_formatter="plain",
+        error_formatter=_usage_error,
+        exit_on_error=False,
+        print_error=True,
+        help_on_error=False,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+    apps: dict[str, App] = {"": root}
+    for name, text in GROUPS.items():
+        parent, _space, last = name.rpartition(" ")
+        apps[name] = App(name=last, help=_(text))
+        apps[parent].command(apps[name])
+    for name, target, text in (*COMMANDS, ("_prepare", "servers:prepare", "")):
+        parent, _space, last = name.rpartition(" ")
+        module, _colon, function = target.partition(":")
+        shown = not last.startswith("_")
+        apps[parent].command(f"openlxd_tui.cli.{module}:{function}", name=last, help=_(text) or None, show=shown)
+    root.meta.default(_launch(root))
+    return root
+
+
+def _launch(root: App) -> Any:
+    def launch(
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        config: Annotated[Path | None, Parameter(help=N_("Read this settings file."))] = None,
+        set_: Annotated[
+            list[str] | None, Parameter(name="--set", help=N_("A setting for this run, as ssh_port=2022."), negative="")
+        ] = None,
+        quiet: Annotated[
+            bool, Parameter(name=["--quiet", "-q"], help=N_("Say nothing but data."), negative="")
+        ] = False,
+        lang: Annotated[str | None, Parameter(help=N_("The language: en or zh."))] = None,
+    ) -> Any:
+        del lang  # read before anything could be said
+        context.options.config = config
+        context.options.quiet = quiet
+        context.options.overrides = dict(_setting(text) for text in set_ or ())
+        return root(tokens)
+
+    return launch
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise BadRequest(N_("Write a setting as name=value, not “{text}”."), text=text[:60])
+    return name.strip().lower().removeprefix("openlxd_"), value
+
+
+def _version() -> str:
+    from openlxd_tui.cli.config import product_version
+
+    return product_version()
+
+
+def _usage_error(error: cyclopts.CycloptsError) -> str:
+    reason = " ".join(str(error).split())
+    return _("Error: {reason}").format(reason=reason)
+
+
+def language(arguments: Sequence[str]) -> str:
+    """The language the caller reads: ``--lang``, ``OPENLXD_LANG``, or the terminal's own."""
+    for i, argument in enumerate(arguments):
+        if argument == "--lang" and i + 1 < len(arguments):
+            return arguments[i + 1]
+        if argument.startswith("--lang="):
+            return argument.removeprefix("--lang=")
+    names = ("OPENLXD_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+    return next((os.environ[name] for name in names if os.environ.get(name)), "en")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code."""
+    set_translator(Translator(language(arguments)))
+    context.options = context.Options()
+    try:
+        result = build().meta(list(arguments))
+    except cyclopts.CycloptsError:  # it has printed its line
+        return exits.USAGE
+    except OpenLXDError as error:
+        context.fail(error)
+        return exits.exit_code(error)
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except BrokenPipeError:  # `openlxd user list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.FAILED
+    except PermissionError as error:
+        context.fail(OpenLXDError(N_("{path} may not be used by this account."), path=str(error.filename or "?")))
+        return exits.NOT_ALLOWED
+    return result if isinstance(result, int) and not isinstance(result, bool) else exits.DONE

@@ -1,0 +1,167 @@
+"""``openlxd up``, ``ssh`` and ``api``: what serves, and what is prepared before it does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from openlxd_core import systemd
+from openlxd_core.domain.actor import SYSTEM, Role
+from openlxd_core.domain.errors import ConfigurationError, LxdUnavailable
+from openlxd_core.i18n import N_, _
+from openlxd_core.settings import LoadedSettings, Settings
+from openlxd_tui.cli import exits
+from openlxd_tui.cli.context import child_environment, loaded, open_core, options, out, print_json, say
+from openlxd_tui.cli.supervisor import Child, Program, Supervisor, python
+
+FIRST_ADMIN = "admin"
+FIRST_ADMIN_EMAIL = "admin@localhost.invalid"
+_ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
+
+
+def up() -> int:
+    """Start the SSH console and the API, and keep them running until Ctrl-C or SIGTERM.
+
+    Where no LXD is found, root on Debian or Ubuntu gets one (as openlxd setup does it); elsewhere containers are
+    simulated, and every screen says so.
+    """
+    found = loaded()
+    environment = {**child_environment(found), **_lxd_environment(found.settings)}
+    prepared = _prepare_in_child(environment)
+    programs = (
+        Program("ssh", python("openlxd_tui"), environment),
+        Program("api", python("openlxd_api"), environment),
+    )
+
+    def announce(children: Sequence[Child]) -> None:
+        _announce(found, prepared, {child.program.name: child.address for child in children})
+        systemd.notify("READY=1")
+
+    started = asyncio.run(Supervisor(programs, say).run(announce))
+    if not started:
+        raise ConfigurationError(N_("A server could not start; its reason stands above."))
+    say(_("Stopped."))
+    return exits.DONE
+
+
+def ssh() -> NoReturn:
+    """Run the SSH console alone, in this process."""
+    _become("openlxd_tui", loaded())
+
+
+def api() -> NoReturn:
+    """Run the API alone, in this process."""
+    _become("openlxd_api", loaded())
+
+
+def _become(module: str, found: LoadedSettings) -> NoReturn:
+    environment = child_environment(found)
+    if "NOTIFY_SOCKET" in os.environ:  # it is systemd that waits for us
+        environment["NOTIFY_SOCKET"] = os.environ["NOTIFY_SOCKET"]
+    os.execve(sys.executable, python(module), environment)  # noqa: S606
+
+
+def _lxd_environment(settings: Settings) -> dict[str, str]:
+    """Which LXD both children use, decided once for both; sets one up where that can be done."""
+    from openlxd_core.host import setup
+    from openlxd_core.host.lxd import find_lxd, may_use
+
+    if settings.lxd == "simulated" or settings.lxd.startswith("https://"):
+        return {}
+    server = find_lxd(settings)
+    if server is None and setup.can_set_up():
+        say(_("There is no LXD on this machine yet; setting one up (OPENLXD_LXD=simulated would do without)."))
+        server = setup.set_up(settings, say)
+    if server is None:
+        say(_("There is no LXD here and none can be installed from here: containers are simulated."))
+        return {"OPENLXD_LXD": "simulated"}
+    if not may_use(server.socket):
+        raise LxdUnavailable(
+            N_("{path} may not be used by this account. Be root, or in the group lxd."), path=str(server.socket)
+        )
+    return {"OPENLXD_LXD": "socket", "OPENLXD_LXD_SOCKET": str(server.socket)}
+
+
+def _prepare_in_child(environment: dict[str, str]) -> dict[str, Any]:
+    """Run :func:`prepare` in a process of its own, so that the supervisor stays small."""
+    done = subprocess.run(
+        [*python("openlxd_tui.cli"), "_prepare"], env=environment, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(done.returncode)  # its reason stands on standard error already
+    prepared: dict[str, Any] = json.loads(done.stdout)
+    return prepared
+
+
+async def prepare() -> None:
+    """Make what is missing: keys, database, the first admin. Prints what it made, as JSON, for ``up``."""
+    from openlxd_core import secrets as keys
+    from openlxd_core.settings import load_settings
+
+    settings = load_settings().settings
+    keys.ensure_ssh_host_key(settings.keys_dir)
+    keys.jwt_secret(settings.keys_dir)
+    keys.system_api_key(settings.keys_dir)
+    password = ""
+    async with open_core(settings) as (core, _actor):
+        if not any(user.role is Role.ADMIN for user in await core.accounts.list(SYSTEM)):
+            password = secrets.token_urlsafe(12)
+            await core.accounts.create(SYSTEM, FIRST_ADMIN, FIRST_ADMIN_EMAIL, password, role=Role.ADMIN)
+        state = core.live.state
+    print_json(
+        {
+            "first_admin": FIRST_ADMIN if password else "",
+            "password": password,
+            "lxd": {"kind": state.kind, "version": state.version, "reachable": state.reachable},
+        }
+    )
+
+
+def _announce(found: LoadedSettings, prepared: dict[str, Any], addresses: dict[str, str]) -> None:
+    """Where things are; shown even with ``--quiet`` when it holds a password that is never shown again."""
+    settings = found.settings
+    host = settings.public_address or socket.gethostname()
+    ssh_host, ssh_port = _host_and_port(addresses.get("ssh", ""), settings.ssh_host, settings.ssh_port)
+    scheme = "http" if settings.api_tls == "off" else "https"
+    api_host, api_port = _host_and_port(addresses.get("api", ""), settings.api_host, settings.api_port)
+    if not options.quiet:
+        _line(_("SSH console"), f"ssh openlxd@{_shown(ssh_host, host)} -p {ssh_port}")
+        _line(_("API"), f"{scheme}://{_shown(api_host, host)}:{api_port}/api/v1/health")
+        _line(_("Containers"), _containers(prepared["lxd"]))
+        if settings.registration == "on":
+            _line(_("Accounts"), _("anyone who reaches the API may make one; OPENLXD_REGISTRATION=off closes it"))
+    if prepared["password"]:
+        _line(_("First admin"), f"{prepared['first_admin']}")
+        _line(_("Password"), f"{prepared['password']}   " + _("(shown this once)"))
+    sys.stdout.flush()
+
+
+def _line(name: str, value: str) -> None:
+    from rich.cells import cell_len
+
+    out(f"  {name}{' ' * max(1, 14 - cell_len(name))}{value}")
+
+
+def _containers(lxd: dict[str, Any]) -> str:
+    if lxd["kind"] == "simulated":
+        return _("simulated: nothing here is a real container")
+    if not lxd["reachable"]:
+        return _("LXD is not reachable just now; it is tried again and again")
+    return _("real, {kind} {version}").format(kind=str(lxd["kind"]).upper(), version=lxd["version"])
+
+
+def _host_and_port(address: str, host: str, port: int) -> tuple[str, int]:
+    """Where a child says that it listens, else what the settings say."""
+    heard_host, colon, heard_port = address.rsplit("//", 1)[-1].rpartition(":")
+    return (heard_host.strip("[]"), int(heard_port)) if colon and heard_port.isdigit() else (host, port)
+
+
+def _shown(bound: str, host: str) -> str:
+    return host if bound in _ANYWHERE else bound

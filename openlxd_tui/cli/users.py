@@ -1,0 +1,170 @@
+"""``openlxd user …``: accounts, as the admin at this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from openlxd_core.domain.account import User
+from openlxd_core.domain.actor import Role
+from openlxd_core.domain.quota import Quota, format_quota, parse_quota
+from openlxd_core.domain.units import format_mib
+from openlxd_core.i18n import N_, _
+from openlxd_tui.cli.config import Json
+from openlxd_tui.cli.context import confirm, open_core, out, print_json, print_table, read_password, say, settings
+from openlxd_tui.cli.context import show as show_records
+
+Stdin = Annotated[
+    bool, Parameter(name="--password-stdin", help=N_("Read the password from standard input."), negative="")
+]
+Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help=N_("Do not ask."), negative="")]
+
+
+def record(user: User) -> dict[str, Any]:
+    """One account as scripts see it."""
+    return {
+        "id": user.id,
+        "username": user.username,
+        "email": user.email,
+        "role": user.role.value,
+        "status": user.status.value,
+        "suspended_reason": user.suspended_reason,
+        "has_api_key": user.has_api_key,
+        "created_at": user.created_at,
+    }
+
+
+async def add(
+    username: str,
+    email: str = "",
+    *,
+    role: Literal["user", "admin"] = "user",
+    quota: str | None = None,
+    password_stdin: Stdin = False,
+    as_json: Json = False,
+) -> None:
+    """Make an account.
+
+    Parameters
+    ----------
+    username
+        3 to 32 lower-case letters, digits and dashes.
+    email
+        An address; username@localhost.invalid where none is given.
+    role
+        user (a tenant) or admin.
+    quota
+        Such as containers=5,cpu=8,memory=8GiB,disk=80GiB.
+    """
+    wished = parse_quota(quota, settings().quota) if quota else None
+    password = read_password(password_stdin)
+    async with open_core() as (core, actor):
+        address = email or f"{username}@localhost.invalid"
+        user = await core.accounts.create(actor, username, address, password, role=Role(role), quota=wished)
+    if as_json:
+        print_json(record(user))
+    else:
+        say(_("{name} was made.").format(name=user.username))
+
+
+async def list_users(*, as_json: Json = False) -> None:
+    """List the accounts."""
+    async with open_core() as (core, actor):
+        users = await core.accounts.list(actor)
+    columns = {"username": _("Name"), "email": _("Email"), "role": _("Role"), "status": _("Status")}
+    show_records(as_json, [record(user) for user in users], columns)
+
+
+async def passwd(username: str, *, password_stdin: Stdin = False) -> None:
+    """Give an account a new password; its sessions and tokens end.
+
+    Parameters
+    ----------
+    username
+        The account.
+    """
+    password = read_password(password_stdin)
+    async with open_core() as (core, actor):
+        await core.accounts.set_password(actor, username, password)
+    say(_("{name} has a new password.").format(name=username))
+
+
+async def suspend(username: str, *, reason: str = "") -> None:
+    """Close every door to an account; its containers go on.
+
+    Parameters
+    ----------
+    username
+        The account.
+    reason
+        What the person is told.
+    """
+    async with open_core() as (core, actor):
+        await core.accounts.suspend(actor, username, reason)
+    say(_("{name} is suspended.").format(name=username))
+
+
+async def activate(username: str) -> None:
+    """Open the doors again.
+
+    Parameters
+    ----------
+    username
+        The account.
+    """
+    async with open_core() as (core, actor):
+        await core.accounts.activate(actor, username)
+    say(_("{name} is active.").format(name=username))
+
+
+async def delete(
+    username: str,
+    *,
+    containers: Annotated[bool, Parameter(negative="")] = False,
+    yes: Yes = False,
+) -> None:
+    """Delete an account. It is refused while containers remain.
+
+    Parameters
+    ----------
+    username
+        The account.
+    containers
+        Delete its containers as well.
+    """
+    question = _("Delete {name} and every container of theirs?") if containers else _("Delete {name}?")
+    confirm(question.format(name=username), yes)
+    async with open_core() as (core, actor):
+        await core.accounts.delete(actor, username, containers=containers)
+    say(_("{name} is deleted.").format(name=username))
+
+
+async def quota(username: str, quota: str | None = None, *, as_json: Json = False) -> None:
+    """Show or change what an account may have.
+
+    Parameters
+    ----------
+    username
+        The account.
+    quota
+        The parts to change, such as containers=5,memory=8GiB.
+    """
+    async with open_core() as (core, actor):
+        state = await core.quotas.get(actor, username)
+        if quota:
+            state = await core.quotas.set(actor, username, parse_quota(quota, state.quota))
+    parts: dict[str, Quota] = {"quota": state.quota, "used": state.used, "left": state.left}
+    if as_json:
+        print_json({name: asdict(part) for name, part in parts.items()})
+        return
+    headings = ["", _("Containers"), _("CPUs"), _("Memory"), _("Disk")]
+    names = {"quota": _("Quota"), "used": _("Used"), "left": _("Left")}
+    rows = [
+        [names[name], part.containers, part.cpu, format_mib(part.memory_mib), format_mib(part.disk_mib)]
+        for name, part in parts.items()
+    ]
+    print_table(headings, rows)
+    if quota:
+        out(format_quota(state.quota))
