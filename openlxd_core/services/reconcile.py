@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 ROUND_SECONDS = 1.0
 FULL_EVERY_ROUNDS = 300
+LOOKS_FOR_ADDRESS = 7
+"""After 1, 2, 4 … 64 seconds."""
 Place = tuple[str, str]
 
 
@@ -47,6 +49,7 @@ class Reconciler:
         self._wake = asyncio.Event()
         self._everything = True
         self._places: set[Place] = set()
+        self._looks: dict[Place, int] = {}
 
     def on_event(self, event: LxdEvent) -> None:
         """Remember what LXD says has changed."""
@@ -56,6 +59,7 @@ class Reconciler:
             # exec, console and file traffic changes nothing that a row holds
             if not event.action.startswith(("instance-exec", "instance-console", "instance-file", "instance-log")):
                 self._places.add((event.project, event.name))
+                self._looks.pop((event.project, event.name), None)
         else:
             return
         self._wake.set()
@@ -85,6 +89,8 @@ class Reconciler:
     async def _follow_operations(self) -> None:
         async with self._feed.subscribe(SYSTEM) as changes:
             async for change in changes:
+                if not self._workers.leader.held:
+                    continue
                 if change.topic == "operation" and change.data.get("status") in ("failed", "done"):
                     row = await models.Container.filter(name=change.data.get("target")).first()
                     if row is not None:
@@ -143,11 +149,19 @@ class Reconciler:
         if any(getattr(row, key) != value for key, value in values.items()):
             if not await self._store(row, values):
                 self._places.add((row.project, row.name))  # somebody wrote meanwhile: look again
-        elif state is not None and state.status == "running" and not state.ipv4:
-            asyncio.get_running_loop().call_later(2, self._look_again, row.project, row.name)
+        if state is not None and state.status == "running" and not (state.ipv4 and state.ipv6):
+            self._look_later((row.project, row.name))
+        else:
+            self._looks.pop((row.project, row.name), None)
 
-    def _look_again(self, project: str, name: str) -> None:
-        self._places.add((project, name))
+    def _look_later(self, place: Place) -> None:
+        """An address comes seconds after the start, or never (a network without DHCP): ask ever more seldom."""
+        looks = self._looks[place] = self._looks.get(place, 0) + 1
+        if looks <= LOOKS_FOR_ADDRESS:
+            asyncio.get_running_loop().call_later(2.0**looks / 2, self._look_again, place)
+
+    def _look_again(self, place: Place) -> None:
+        self._places.add(place)
         self._wake.set()
 
     @transaction

@@ -15,6 +15,11 @@ class FileLock:
         self._path = path
         self._descriptor: int | None = None
 
+    @property
+    def held(self) -> bool:
+        """Whether this process holds it."""
+        return self._descriptor is not None
+
     def acquire(self) -> bool:
         """Take the lock without waiting; whether it is held now."""
         if self._descriptor is not None:

@@ -1,6 +1,7 @@
 """The tables. Column names and types of users, images and containers are the design paper's.
 
-Only storage and the services see these; everything above gets frozen records. Every field that a later version
+Only storage and the services see these; everything above gets frozen records. A table's docstring becomes a comment in
+its SQL, which Tortoise's migrations split at semicolons: write none there. Every field that a later version
 adds needs ``db_default`` (Tortoise keeps ``default`` to itself, and rows are there already).
 """
 
@@ -71,7 +72,7 @@ class SshKey(Model):
 
 
 class Container(Model):
-    """A container of a tenant: the truth about whose it is and what was promised; LXD holds the thing itself."""
+    """A container of a tenant: the truth about whose it is and what was promised, while LXD holds the thing itself."""
 
     id = fields.IntField(primary_key=True)
     name = fields.CharField(max_length=63, unique=True)

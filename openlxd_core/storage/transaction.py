@@ -77,11 +77,11 @@ async def _run(work: Callable[[], Awaitable[T]]) -> T:
         try:
             result = await (_sqlite(client, work) if isinstance(client, SqliteClient) else _other(client, work))
             break
+        except IntegrityError as error:  # a kind of OperationalError, so it comes first
+            raise AlreadyExists(N_("This exists already.")) from error
         except (OperationalError, sqlite3.OperationalError) as error:
             if "locked" not in str(error) or attempt == _TRIES_WHEN_LOCKED - 1:
                 raise
-        except IntegrityError as error:
-            raise AlreadyExists(N_("This exists already.")) from error
     for callback in list(_after_commit):
         callback()
     return result

@@ -142,7 +142,7 @@ class Migration(migrations.Migration):
                 ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=True)),
                 ('updated_at', fields.DatetimeField(auto_now=True, auto_now_add=False)),
             ],
-            options={'table': 'containers', 'app': 'models', 'pk_attr': 'id', 'table_description': 'A container of a tenant: the truth about whose it is and what was promised; LXD holds the thing itself.'},
+            options={'table': 'containers', 'app': 'models', 'pk_attr': 'id', 'table_description': 'A container of a tenant: the truth about whose it is and what was promised, while LXD holds the thing itself.'},
             bases=['Model'],
         ),
         ops.CreateModel(
