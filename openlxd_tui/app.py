@@ -1,0 +1,375 @@
+"""The app of one session: who is here, which screens there are, what is heard from the core, how it ends.
+
+The same app serves a tenant at the SSH door and an admin at the local terminal; the actor makes the difference.
+It owns nothing of the core and nothing of the terminal: both are handed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import structlog
+from rich.console import Console
+from textual import events, work
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.filter import ANSIToTruecolor, LineFilter, NoColor
+from textual.notifications import SeverityLevel
+from textual.reactive import Reactive
+from textual.theme import Theme
+
+from openlxd_core.domain.actor import Actor
+from openlxd_core.domain.errors import Message, OpenLXDError
+from openlxd_core.domain.feed import Change
+from openlxd_core.i18n import LANGUAGES, N_, Translator, _, set_translator
+from openlxd_tui import guard
+from openlxd_tui.present import sentence, show
+from openlxd_tui.screens.account import AccountPage
+from openlxd_tui.screens.containers import ContainersPage
+from openlxd_tui.screens.help import HelpPage
+from openlxd_tui.screens.page import FeedChange, Page
+from openlxd_tui.screens.palette import Palette
+from openlxd_tui.screens.users import UsersPage
+from openlxd_tui.shells import ShellOpener, ShellResult
+from openlxd_tui.theme import DARK, THEMES, SharedStylesheet, system_variables
+
+if TYPE_CHECKING:
+    from openlxd_core.bootstrap import Core
+
+log = structlog.get_logger()
+guard.install()
+
+_PAGES: dict[str, tuple[str, Callable[[], Page]]] = {
+    "containers": (N_("Containers"), ContainersPage),
+    "account": (N_("Account"), AccountPage),
+    "help": (N_("Help"), HelpPage),
+    "users": (N_("Users"), UsersPage),
+}
+
+
+class _Quiet:
+    """A file that swallows what is written to it."""
+
+    def write(self, _text: str) -> None:
+        """Nothing."""
+
+    def flush(self) -> None:
+        """Nothing."""
+
+
+class OpenLXDApp(App[None], inherit_bindings=False):
+    """One session.
+
+    Args:
+        core: the product.
+        actor: who is here.
+        translator: the session's language, which ctrl+l changes.
+        environment: the *client's* environment (``TERM``, ``COLORTERM``, ``NO_COLOR``), never the server's.
+        host_shell: lends the terminal to a container's shell.
+        driver_class: the terminal; None picks Textual's own for a local one.
+    """
+
+    TITLE = "OpenLXD"
+    theme: Reactive[str] = Reactive(DARK.name)
+    CSS_PATH = Path(__file__).with_name("openlxd.tcss")
+    ENABLE_COMMAND_PALETTE = False  # ours is lighter, translated, and offers nothing that acts on the server
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (110, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (9, "-short"), (22, "-tall")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "go('containers')", N_("Containers"), show=False),
+        Binding("2", "go('account')", N_("Account"), show=False),
+        Binding("3", "go('help')", N_("Help"), show=False),
+        Binding("4", "go('users')", N_("Users"), show=False),
+        Binding("colon,ctrl+p", "palette", N_("Commands")),
+        Binding("q", "leave", N_("Quit")),
+        Binding("question_mark", "help", N_("Help")),
+        Binding("ctrl+l", "language", N_("Chinese / English"), show=False, priority=True),
+        Binding("ctrl+t", "daylight", N_("Light or dark"), show=False),
+        Binding("ctrl+c", "stay", N_("Nothing (it never ends your work)"), show=False, priority=True),
+        Binding("ctrl+q", "leave", N_("Quit"), show=False),
+        Binding("tab", "app.focus_next", N_("Next field"), show=False),
+        Binding("shift+tab", "app.focus_previous", N_("Previous field"), show=False),
+    ]
+
+    def __init__(
+        self,
+        core: Core,
+        actor: Actor,
+        *,
+        translator: Translator,
+        environment: Mapping[str, str],
+        host_shell: ShellOpener,
+        driver_class: type[Driver] | None = None,
+        host: str = "",
+    ) -> None:
+        super().__init__(driver_class=driver_class)
+        self.core = core
+        self.actor = actor
+        self.translator = translator
+        self.host = host or socket.gethostname()
+        self.farewell: Message | None = None
+        """Why the session ended, where it did not end because the person left. Whoever ran the app prints it."""
+        self._host_shell = host_shell
+        self._task_factory: Any = None
+        self._pages_made: dict[str, Page] = {}
+        self._in_shell = False
+        self.animation_level = "none"
+        self._use_terminal(environment)
+        self.stylesheet = SharedStylesheet(variables=self.get_css_variables())
+
+    # The terminal: the client's, not the server's
+
+    def _use_terminal(self, environment: Mapping[str, str]) -> None:
+        """Take colours from the client's environment alone; Textual's own answer came from the process's."""
+        term = environment.get("TERM", "xterm-256color")
+        colours = {key: environment[key] for key in ("COLORTERM",) if key in environment} | {"TERM": term}
+        self.console = Console(
+            file=cast(Any, _Quiet()),
+            markup=False,
+            highlight=False,
+            emoji=False,
+            legacy_windows=False,
+            force_terminal=True,
+            safe_box=False,
+            soft_wrap=False,
+            color_system="auto",
+            _environ=colours,
+        )
+        self.no_color = bool(environment.get("NO_COLOR")) or self.console.color_system is None
+        self.few_colors = self.no_color or self.console.color_system == "standard"
+        """Whether the cursor must be shown by reversing, since greys look alike."""
+        filters: list[LineFilter] = [ANSIToTruecolor(self.ansi_theme, enabled=True)]
+        if self.no_color:
+            filters.append(NoColor())
+        self._filters = filters
+        self.set_class(self.few_colors, "-few-colors", update=False)
+        # Textual sends what is printed while an app runs to that app, for the whole process, and sessions that end
+        # out of order leave sys.stdout on a dead one. Nothing of ours prints: leave the streams where they are.
+        self._capture_stdout = cast(Any, sys.stdout)
+        self._capture_stderr = cast(Any, sys.stderr)
+
+    def _refresh_truecolor_filter(self, theme: Any) -> None:
+        """Keep the filters chosen for the client's terminal."""
+
+    def get_theme(self, theme_name: str) -> Theme | None:
+        """Our two themes; any other name means the dark one."""
+        return THEMES.get(theme_name, DARK)
+
+    @property
+    def available_themes(self) -> dict[str, Theme]:
+        """Our two themes."""
+        return dict(THEMES)
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's variables, reckoned once a process."""
+        self.theme_variables = system_variables(self.current_theme)
+        return self.theme_variables
+
+    def open_url(self, url: str, *, new_tab: bool = True) -> None:
+        """Nothing: the browser would open on the server."""
+
+    def deliver_screenshot(self, *_args: Any, **_kwargs: Any) -> str | None:
+        """Nothing: the file would land on the server."""
+        return None
+
+    def action_suspend_process(self) -> None:
+        """Nothing: the process is the server."""
+
+    async def _broker_event(self, event_name: str, event: events.Event, default_namespace: Any) -> bool:
+        """Actions hidden in text (``[@click=…]``) are never run: no text of ours carries any."""
+        return False
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """A toast; its text is never markup."""
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
+
+    # Life and death
+
+    async def run_async(self, **options: Any) -> None:
+        """Run the session. Leaves the loop's task factory as it was: it belongs to the whole process."""
+        self._task_factory = asyncio.get_running_loop().get_task_factory()
+        await super().run_async(**options)
+
+    async def _process_messages(self, *args: Any, **options: Any) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.get_task_factory() is not self._task_factory:  # Textual made every task of the loop an eager one
+            loop.set_task_factory(self._task_factory)
+        set_translator(self.translator)
+        await super()._process_messages(*args, **options)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """A bug ends this one session: logged with its traceback, told in one sentence, locals never shown."""
+        log.error("tui.crash", account=self.actor.username, exc_info=error)
+        self.farewell = self.farewell or Message(
+            N_("Something went wrong here, and this session had to end. Your containers are not affected.")
+        )
+        self._return_code = 1
+        if self._exception is None:  # for tests: the pilot raises it again
+            self._exception = error
+            self._exception_event.set()
+        self._close_messages_no_wait()
+
+    def _fatal_error(self) -> None:
+        """As any other bug."""
+        self._return_code = 1
+        self._close_messages_no_wait()
+
+    def _print_error_renderables(self) -> None:
+        """Print nothing: it would go to the server's own terminal."""
+        self._exit_renderables.clear()
+
+    def end(self, reason: Message) -> None:
+        """End the session because the service says so; ``reason`` is what whoever ran the app prints afterwards."""
+        if self.farewell is None:
+            self.farewell = reason
+            self.exit()
+
+    # Screens
+
+    def get_default_screen(self) -> Page:
+        """Everybody starts at their containers."""
+        return self._page("containers")
+
+    def _page(self, name: str) -> Page:
+        page = self._pages_made.get(name)
+        if page is None:
+            page = self._pages_made[name] = _PAGES[name][1]()
+        return page
+
+    def pages(self) -> list[tuple[str, str, str]]:
+        """Key, name and title of each screen this actor has."""
+        return [
+            (str(index), name, title)
+            for index, (name, (title, _make)) in enumerate(_PAGES.items(), 1)
+            if name != "users" or self.actor.is_admin
+        ]
+
+    def go(self, name: str) -> None:
+        """Show a screen. The containers stay beneath all others, with their cursor and filter."""
+        here = getattr(self.screen, "PAGE", None)
+        if here is None or here == name or (name == "users" and not self.actor.is_admin):
+            return
+        if name == "containers":
+            self.pop_screen()
+        elif here == "containers":
+            self.push_screen(_PAGES[name][1]())
+        else:
+            self.switch_screen(_PAGES[name][1]())
+
+    def on_mount(self) -> None:
+        """Listen to the core for as long as the session lasts."""
+        self.listen()
+
+    @work(group="feed")
+    async def listen(self) -> None:
+        """Hand every change to every screen; a screen asks for what it shows of it."""
+        async with self.core.feed.subscribe(self.actor) as changes:
+            async for change in changes:
+                if change.topic == "user":
+                    self._hear_account(change)
+                for screen in self.screen_stack:
+                    if isinstance(screen, Page):
+                        screen.post_message(FeedChange(change))
+
+    def _hear_account(self, change: Change) -> None:
+        if change.user_id is None or change.user_id != self.actor.user_id:
+            return
+        if change.verb == "suspended":
+            reason = str(change.data.get("reason") or "")
+            if reason:
+                self.end(Message(N_("Your account was suspended: {reason}"), {"reason": reason}))
+            else:
+                self.end(Message(N_("Your account was suspended.")))
+        elif change.verb == "deleted":
+            self.end(Message(N_("Your account was deleted.")))
+        elif change.verb == "password":
+            self.notify(_(N_("The password of your account was changed.")), severity="warning")
+
+    # Shells
+
+    async def step_into(self, name: str) -> ShellResult:
+        """Lend the terminal to the shell of container ``name``; paint nothing meanwhile, everything after."""
+        if self._in_shell:
+            return ShellResult()
+        self._in_shell = True
+        self._begin_batch()
+        try:
+            return await self._host_shell(name)
+        except OpenLXDError as error:
+            return ShellResult(error=error.message)
+        finally:
+            self._in_shell = False
+            self._end_batch()
+            self.refresh(layout=True)
+            self.screen.refresh(layout=True)
+
+    # What keys do everywhere
+
+    def action_go(self, name: str) -> None:
+        """Go to a screen."""
+        self.go(name)
+
+    def action_help(self) -> None:
+        """Show the help, or leave it."""
+        self.go("help" if getattr(self.screen, "PAGE", None) != "help" else "containers")
+
+    def action_leave(self) -> None:
+        """End the session; operations go on without it."""
+        self.exit()
+
+    def action_stay(self) -> None:
+        """Ctrl-C ends nothing; say what does."""
+        self.notify(_(N_("Press q to leave. What you started goes on without you.")))
+
+    def action_palette(self) -> None:
+        """Every command that works just now, to be searched."""
+        self.push_screen(Palette(self.screen))
+
+    def action_language(self) -> None:
+        """Speak the next language from here on."""
+        languages = list(LANGUAGES)
+        self.translator.use(languages[(languages.index(self.translator.language) + 1) % len(languages)])
+        for screen in self.screen_stack:
+            screen.query("*").refresh(layout=True)
+            if isinstance(screen, Page):
+                screen.retranslate()
+
+    def action_daylight(self) -> None:
+        """Change between the dark theme and the light one."""
+        names = list(THEMES)
+        self.theme = names[(names.index(self.current_theme.name) + 1) % len(names)]
+
+    def watch_theme(self) -> None:
+        """What draws itself draws itself anew."""
+        if self._running and self._screen_stack:
+            for screen in self.screen_stack:
+                if isinstance(screen, Page):
+                    screen.retranslate()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Tenants have no users screen."""
+        if action == "go" and parameters == ("users",):
+            return self.actor.is_admin
+        return True
+
+    def say(self, message: Message) -> None:
+        """A toast with a sentence of the core."""
+        self.notify(sentence(message))
+
+    def say_error(self, error: OpenLXDError) -> None:
+        """A toast with an error of the core."""
+        show(self, error)

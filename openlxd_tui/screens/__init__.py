@@ -1,0 +1,1 @@
+"""The screens; the tree of files is what one sees."""

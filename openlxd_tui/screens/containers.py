@@ -1,0 +1,593 @@
+"""The containers: a live table, what the cursor stands on, what the quota leaves, and what can be done.
+
+A worker waits for the core and posts what it got; a handler paints. Changes of the feed are gathered for a moment
+and fetched together; figures of use are read while this screen is in view, and only cells that differ repaint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container as Box
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Input
+
+from openlxd_core.domain.container import Container, State, Usage
+from openlxd_core.domain.errors import NotFound, OpenLXDError
+from openlxd_core.domain.feed import Change
+from openlxd_core.domain.operation import Kind, Operation, OperationStatus
+from openlxd_core.domain.quota import Quota
+from openlxd_core.domain.text import clean
+from openlxd_core.i18n import N_, _
+from openlxd_tui.present import Cell, address, age, cpu_cell, matches, memory_cell, progress_cell, sentence, state_cell
+from openlxd_tui.screens.confirm import Choice, Confirm, TypeToConfirm
+from openlxd_tui.screens.create import CreateForm
+from openlxd_tui.screens.page import Page
+from openlxd_tui.screens.resize import ResizeForm
+from openlxd_tui.widgets.details import Details
+from openlxd_tui.widgets.lines import Banner, KeyBar, TopBar
+from openlxd_tui.widgets.quota_meter import QuotaMeter
+from openlxd_tui.widgets.record_table import Column, RecordTable, Span
+
+USAGE_SECONDS = 3.0
+GATHER_SECONDS = 0.05
+LIST_FROM = 20
+"""From so many changed containers on, one list costs less than asking for each."""
+
+READY: dict[Kind, str] = {
+    Kind.CREATE: N_("{name} is ready."),
+    Kind.DELETE: N_("{name} is deleted."),
+    Kind.RESIZE: N_("{name} has its new size."),
+}
+"""What is said when an operation of this session is done; the rest can be seen in the row."""
+
+
+class ContainersPage(Page):
+    """Where everybody starts."""
+
+    PAGE = "containers"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,e", "shell", N_("Shell")),
+        Binding("n", "create", N_("New")),
+        Binding("S", "start", N_("Start")),
+        Binding("s", "stop", N_("Stop")),
+        Binding("r", "restart", N_("Restart")),
+        Binding("p", "pause", N_("Pause")),
+        Binding("p", "resume", N_("Resume")),
+        Binding("t", "retry", N_("Try again")),
+        Binding("z", "resize", N_("Resize")),
+        Binding("d", "delete", N_("Delete")),
+        Binding("slash", "filter", N_("Filter")),
+        Binding("i", "details", N_("Details")),
+        Binding("escape", "clear", N_("Clear the filter"), show=False),
+        Binding("ctrl+r", "reload", N_("Read again"), show=False),
+    ]
+
+    class Loaded(Message):
+        """Everything was read."""
+
+        def __init__(self, containers: Sequence[Container], operations: Sequence[Operation]) -> None:
+            super().__init__()
+            self.containers = containers
+            self.operations = operations
+
+    class Fetched(Message):
+        """Some containers and operations were read again."""
+
+        def __init__(
+            self, containers: Sequence[Container], gone: Sequence[str], operations: Sequence[Operation]
+        ) -> None:
+            super().__init__()
+            self.containers = containers
+            self.gone = gone
+            self.operations = operations
+
+    class Measured(Message):
+        """The quota was read."""
+
+        def __init__(self, quota: Quota, used: Quota) -> None:
+            super().__init__()
+            self.quota = quota
+            self.used = used
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._operations: dict[str, Operation] = {}
+        self._mine: set[str] = set()
+        self._usage: Mapping[str, Usage] = {}
+        self._dirty_names: set[str] = set()
+        self._dirty_operations: set[str] = set()
+        self._seek = ""
+        self._details_wanted: bool | None = None
+        self._loaded = False
+        self._view = ExitStack()
+        self._ticker: Timer | None = None
+        self._ticks = 0
+
+    def compose(self) -> ComposeResult:
+        """Bar, banner, table and pane, meter, keys."""
+        yield TopBar()
+        yield Banner()
+        with Box(id="body"):
+            yield RecordTable[Container](
+                self._columns(),
+                lambda container: container.name,
+                sort_by="name",
+                span=self._span,
+                empty=self._empty,
+                id="containers",
+            )
+            yield Details(id="details")
+        yield QuotaMeter()
+        yield KeyBar()
+
+    @property
+    def table(self) -> RecordTable[Container]:
+        """The table."""
+        return self.query_one("#containers", RecordTable)
+
+    def _columns(self) -> list[Column[Container]]:
+        columns: list[Column[Container]] = [
+            Column("name", N_("Name"), lambda c, _w: ((clean(c.name, 63), "text"),), 12, 0, 3, 40,
+                   sort=lambda c: c.name),
+            Column("state", N_("State"), lambda c, _w: state_cell(c), 11, 1, sort=lambda c: c.status.value),
+            Column("ipv4", "IPv4", lambda c, _w: address(c.ipv4), 15, 2, sort=lambda c: _by_number(c.ipv4)),
+            Column("ipv6", "IPv6", lambda c, _w: address(c.ipv6), 18, 8, 4, 39),
+            Column(
+                "cpu", N_("CPU"), lambda c, _w: cpu_cell(self._usage_of(c), c.cpu), 6, 4, align="right",
+                sort=lambda c: -(((u := self._usage_of(c)) and u.cpu_percent) or 0.0),
+            ),
+            Column(
+                "memory", N_("Memory"), lambda c, _w: memory_cell(self._usage_of(c), c.memory_mib), 14, 3,
+                align="right", sort=lambda c: -(((u := self._usage_of(c)) and u.memory_mib) or 0.0),
+            ),
+            Column("image", N_("Image"), lambda c, _w: ((clean(c.image, 60), "quiet"),), 10, 5, 2, 28,
+                   sort=lambda c: c.image),
+            Column("age", N_("Age"), lambda c, _w: ((age(c.created_at), "quiet"),), 6, 7, align="right",
+                   sort=lambda c: -c.created_at.timestamp()),
+        ]  # fmt: skip
+        if self.session.actor.is_admin:
+            columns.insert(
+                1,
+                Column(
+                    "owner", N_("Owner"), lambda c, _w: ((clean(c.owner, 32) or "–", "quiet"),), 9, 2, 1, 20,
+                    sort=lambda c: c.owner,
+                ),
+            )  # fmt: skip
+        return columns
+
+    def _usage_of(self, container: Container) -> Usage | None:
+        return self._usage.get(container.name) if container.status is State.RUNNING else None
+
+    def _span(self, container: Container) -> Span | None:
+        operation = self._operations.get(container.name)
+        if operation is None:
+            return None
+        return Span("state", "ipv6", lambda width: progress_cell(operation, width))
+
+    def _empty(self) -> Sequence[Cell]:
+        if not self._loaded:
+            return (((_(N_("Reading…")), "faint"),),)
+        if self.table.total:
+            return (
+                ((_(N_("Nothing matches the filter.")), "quiet"),),
+                (("esc", "accent"), ("  " + _(N_("shows all again")), "quiet")),
+            )
+        return (
+            ((_(N_("No containers yet.")), "text"),),
+            (("", "text"),),
+            (("n", "accent"), ("  " + _(N_("makes your first one")), "quiet")),
+            (("?", "accent"), ("  " + _(N_("shows every key")), "quiet")),
+        )
+
+    # Reading
+
+    def on_mount(self) -> None:
+        """Lay out for this terminal, then read."""
+        self.table.focus()
+        self.place_details()
+        self.load()
+
+    def on_screen_resume(self) -> None:
+        """In view: figures of use are wanted."""
+        if self._ticker is None:
+            self._view.enter_context(self.session.core.live.watching())
+            self._ticker = self.set_interval(USAGE_SECONDS, self.measure_use)
+
+    def on_screen_suspend(self) -> None:
+        """Out of view: nobody looks."""
+        if self._ticker is not None:
+            self._ticker.stop()
+            self._ticker = None
+            self._view.close()
+
+    def on_unmount(self) -> None:
+        """The session ends."""
+        self._view.close()
+
+    @work(exclusive=True, group="load")
+    async def load(self) -> None:
+        """Read everything."""
+        core, actor = self.session.core, self.session.actor
+        try:
+            containers = await core.containers.list(actor)
+            operations = await core.operations.list(actor, active=True)
+        except OpenLXDError as error:
+            self.session.say_error(error)
+            return
+        self.post_message(self.Loaded(containers, operations))
+        await self._read_quota()
+
+    async def _read_quota(self) -> None:
+        if self.session.actor.user_id is None or self.session.actor.is_admin:
+            return
+        try:
+            state = await self.session.core.quotas.get(self.session.actor)
+        except OpenLXDError:
+            return  # the meter keeps what it showed; the next change asks again
+        self.post_message(self.Measured(state.quota, state.used))
+
+    @on(Loaded)
+    def fill_table(self, message: Loaded) -> None:
+        """Show everything that was read."""
+        self._loaded = True
+        self._operations = {o.target: o for o in message.operations if not o.ended}
+        self.table.fill(message.containers)
+        self._sum_up()
+        self.measure_use()
+        self.look_at()
+
+    @on(Measured)
+    def fill_meter(self, message: Measured) -> None:
+        """Show what is used of the quota."""
+        self.query_one(QuotaMeter).measure(message.quota, message.used)
+
+    def _sum_up(self) -> None:
+        if self.session.actor.is_admin:
+            self.query_one(QuotaMeter).sum_up(self.table.records().values())
+
+    def hear(self, change: Change) -> None:
+        """Note what changed, and fetch it in a moment together with what else changes."""
+        match change.topic:
+            case "container":
+                self._dirty_names.add(change.key)
+            case "operation":
+                self._dirty_operations.add(change.key)
+            case "quota" | "user":
+                self._dirty_names.add("")
+            case "resync":
+                self.load()
+                return
+            case _:
+                return
+        self.fetch()
+
+    def fetch(self) -> None:
+        """Start fetching, unless that is under way."""
+        if not any(worker.group == "fetch" and not worker.is_finished for worker in self.workers):
+            self._fetch()
+
+    @work(group="fetch")
+    async def _fetch(self) -> None:
+        core, actor = self.session.core, self.session.actor
+        while self._dirty_names or self._dirty_operations:
+            await asyncio.sleep(GATHER_SECONDS)
+            names, self._dirty_names = self._dirty_names, set()
+            ids, self._dirty_operations = self._dirty_operations, set()
+            try:
+                containers, gone = await self._fetch_containers(names - {""})
+                operations = []
+                for operation_id in ids:
+                    try:
+                        operations.append(await core.operations.get(actor, operation_id))
+                    except NotFound:
+                        continue
+            except OpenLXDError as error:
+                self.session.say_error(error)
+                return
+            self.post_message(self.Fetched(containers, gone, operations))
+            if names:
+                await self._read_quota()
+
+    async def _fetch_containers(self, names: set[str]) -> tuple[Sequence[Container], Sequence[str]]:
+        core, actor = self.session.core, self.session.actor
+        if len(names) >= LIST_FROM:
+            containers = await core.containers.list(actor)
+            known = {container.name for container in containers}
+            return containers, [name for name in names if name not in known]
+        found, gone = [], []
+        for name in names:
+            try:
+                found.append(await core.containers.get(actor, name))
+            except NotFound:
+                gone.append(name)
+        return found, gone
+
+    @on(Fetched)
+    def renew_rows(self, message: Fetched) -> None:
+        """Paint what changed, and say how operations of this session ended."""
+        for operation in message.operations:
+            self._take(operation)
+        for name in message.gone:
+            self._operations.pop(name, None)
+            self.table.drop(name)
+        self.table.put(*message.containers)
+        if self._seek:
+            self.table.seek(self._seek)
+            if self.table.current_key == self._seek:
+                self._seek = ""
+        self._sum_up()
+        self.look_at()
+
+    def _take(self, operation: Operation) -> None:
+        if not operation.ended:
+            self._operations[operation.target] = operation
+            return
+        known = self._operations.get(operation.target)
+        if known is not None and known.id == operation.id:
+            del self._operations[operation.target]
+        if operation.id not in self._mine:
+            return
+        self._mine.discard(operation.id)
+        if operation.status is OperationStatus.FAILED and operation.error is not None:
+            self.session.notify(
+                f"{clean(operation.target, 63)}: {sentence(operation.error)}", severity="error", timeout=10
+            )
+        elif operation.status is OperationStatus.DONE and operation.kind in READY:
+            self.session.notify(_(READY[operation.kind]).format(name=clean(operation.target, 63)))
+
+    def measure_use(self) -> None:
+        """Read the newest figures; repaint the cells that differ, and ages now and then."""
+        self._ticks += 1
+        usage = self.session.core.live.usage(self.session.actor, self.table.records().values())
+        if usage != self._usage or self._ticks % 10 == 0:
+            self._usage = dict(usage)
+            self.table.touch()
+            self.look_at()
+
+    # The cursor and the pane
+
+    @on(RecordTable.Highlighted)
+    def look_at(self, _message: RecordTable.Highlighted | None = None) -> None:
+        """Tell the pane and the key bar what the cursor stands on."""
+        container = self.table.current
+        pane = self.query_one(Details)
+        if container is None:
+            pane.tell(None, None, None)
+        else:
+            pane.tell(container, self._usage_of(container), self._operations.get(container.name))
+        self.refresh_bindings()
+
+    @on(RecordTable.Selected)
+    def open_selected(self) -> None:
+        """A second click is Enter."""
+        self.action_shell()
+
+    def on_resize(self) -> None:
+        """Another size may have room for the pane, or no longer."""
+        self.place_details()
+
+    def place_details(self) -> None:
+        """Beside the table where it is wide, beneath it where that was asked for, away where there is no room."""
+        width, height = self.app.size
+        beside = width >= 110
+        fits = beside or height >= 20
+        wanted = beside if self._details_wanted is None else self._details_wanted
+        self.set_class(wanted and fits, "-details")
+        self.set_class(not beside, "-below")
+
+    def action_details(self) -> None:
+        """Show the pane or put it away."""
+        self._details_wanted = not self.has_class("-details")
+        self.place_details()
+
+    def retranslate(self) -> None:
+        """The pane too."""
+        super().retranslate()
+        self.query_one(Details).refresh()
+
+    # The filter
+
+    def action_filter(self) -> None:
+        """Type to narrow the table."""
+        line = self.query("#filter")
+        if not line:
+            field = Input(
+                placeholder=_(N_("Filter by name, state, address, image or owner")), id="filter", compact=True
+            )
+            self.mount(field, after=self.query_one("#body"))
+            field.focus()
+        else:
+            line.first().focus()
+
+    @on(Input.Changed, "#filter")
+    def narrow(self, event: Input.Changed) -> None:
+        """Show what matches."""
+        wish = event.value
+        if not wish.strip():
+            self.table.narrow(None)
+        else:
+            self.table.narrow(lambda c: matches(wish, (c.name, c.ipv4, c.ipv6, c.image, c.owner, *_state_words(c))))
+
+    @on(Input.Submitted, "#filter")
+    def keep_filter(self) -> None:
+        """Back to the table, with the filter kept."""
+        if not self.query_one("#filter", Input).value.strip():
+            self.action_clear()
+        self.table.focus()
+
+    def action_clear(self) -> None:
+        """All rows again."""
+        self.query("#filter").remove()
+        self.table.narrow(None)
+        self.table.focus()
+
+    # What can be done
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what makes sense for the container under the cursor is offered."""
+        needs = _NEEDS.get(action)
+        if needs is None:
+            return action != "clear" or bool(self.query("#filter"))
+        container = self.table.current if self.is_mounted else None
+        if container is None:
+            return False
+        if container.name in self._operations and action not in ("shell", "delete"):
+            return False
+        return container.status in needs
+
+    def _power(self, call: Callable[[str], Awaitable[Operation]], name: str) -> None:
+        self._act(call, name)
+
+    @work(group="act")
+    async def _act(self, call: Callable[[str], Awaitable[Operation]], name: str) -> None:
+        try:
+            operation = await call(name)
+        except OpenLXDError as error:
+            self.session.say_error(error)
+            return
+        self.follow(operation)
+
+    def follow(self, operation: Operation) -> None:
+        """Show an operation that this session started, and say how it ends."""
+        self._mine.add(operation.id)
+        self._dirty_names.add(operation.target)
+        self._dirty_operations.add(operation.id)
+        self.fetch()
+
+    def action_start(self) -> None:
+        """Start it."""
+        if name := self.table.current_key:
+            self._act(lambda name: self.session.core.containers.start(self.session.actor, name), name)
+
+    def action_pause(self) -> None:
+        """Freeze its processes where they are."""
+        if name := self.table.current_key:
+            self._act(lambda name: self.session.core.containers.pause(self.session.actor, name), name)
+
+    def action_resume(self) -> None:
+        """Let them go on."""
+        if name := self.table.current_key:
+            self._act(lambda name: self.session.core.containers.resume(self.session.actor, name), name)
+
+    def action_retry(self) -> None:
+        """Try a failed create once more."""
+        if name := self.table.current_key:
+            self._act(lambda name: self.session.core.containers.retry(self.session.actor, name), name)
+
+    @work(group="ask")
+    async def action_stop(self) -> None:
+        """Stop it: gently, or by force where that is asked for."""
+        name = self.table.current_key
+        if name is None:
+            return
+        answer = await self.app.push_screen_wait(
+            Confirm(
+                _(N_("Stop {name}?")).format(name=clean(name, 63)),
+                _(N_("It is asked to shut down, and stopped by force after 30 seconds.")),
+                [Choice("stop", N_("Stop"), "y"), Choice("force", N_("Force stop now"), "f", danger=True)],
+            )
+        )
+        if answer:
+            actor, core = self.session.actor, self.session.core
+            self._act(lambda name: core.containers.stop(actor, name, force=answer == "force"), name)
+
+    @work(group="ask")
+    async def action_restart(self) -> None:
+        """Stop it and start it again."""
+        name = self.table.current_key
+        if name is None:
+            return
+        answer = await self.app.push_screen_wait(
+            Confirm(
+                _(N_("Restart {name}?")).format(name=clean(name, 63)),
+                _(N_("Everything that runs in it is ended first.")),
+                [Choice("restart", N_("Restart"), "y")],
+            )
+        )
+        if answer:
+            self._act(lambda name: self.session.core.containers.restart(self.session.actor, name), name)
+
+    @work(group="ask")
+    async def action_delete(self) -> None:
+        """Delete it, after its name was typed."""
+        name = self.table.current_key
+        if name is None:
+            return
+        sure = await self.app.push_screen_wait(
+            TypeToConfirm(
+                _(N_("Delete {name}?")).format(name=clean(name, 63)),
+                _(N_("The container and everything on its disk are gone for good.")),
+                clean(name, 63),
+            )
+        )
+        if sure:
+            self._act(lambda name: self.session.core.containers.delete(self.session.actor, name), name)
+
+    @work(group="ask")
+    async def action_create(self) -> None:
+        """Make a new one."""
+        operation = await self.app.push_screen_wait(CreateForm())
+        if operation is not None:
+            self._seek = operation.target
+            self.follow(operation)
+
+    @work(group="ask")
+    async def action_resize(self) -> None:
+        """Change its limits."""
+        container = self.table.current
+        if container is None:
+            return
+        operation = await self.app.push_screen_wait(ResizeForm(container))
+        if operation is not None:
+            self.follow(operation)
+
+    @work(group="shell", exclusive=True)
+    async def action_shell(self) -> None:
+        """Step into it."""
+        container = self.table.current
+        if container is None:
+            return
+        if container.status is not State.RUNNING:
+            self.session.notify(_(N_("Only a running container has a shell. Press S to start it.")), severity="warning")
+            return
+        result = await self.session.step_into(container.name)
+        if result.error is not None:
+            self.session.notify(sentence(result.error), severity="error", timeout=10)
+
+    def action_reload(self) -> None:
+        """Read everything again."""
+        self.load()
+
+
+def _by_number(address_text: str) -> tuple[int, ...]:
+    """IPv4 addresses in the order of their numbers; none comes last."""
+    parts = address_text.split(".")
+    return tuple(int(p) for p in parts) if len(parts) == 4 and all(p.isdigit() for p in parts) else (256,)
+
+
+def _state_words(container: Container) -> tuple[str, str]:
+    """A state as LXD calls it and as the session's language does."""
+    return container.status.value, "".join(text for text, _tint in state_cell(container))
+
+
+_ANY = frozenset(State)
+_NEEDS: dict[str, frozenset[State]] = {
+    "shell": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
+    "start": frozenset({State.STOPPED}),
+    "stop": frozenset({State.RUNNING, State.FROZEN}),
+    "restart": frozenset({State.RUNNING}),
+    "pause": frozenset({State.RUNNING}),
+    "resume": frozenset({State.FROZEN}),
+    "retry": frozenset({State.ERROR, State.MISSING}),
+    "resize": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
+    "delete": _ANY - {State.DELETING, State.CREATING},
+}
+"""In which states an action is offered; the services judge again."""

@@ -1,0 +1,140 @@
+"""The form that makes a container."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from textual import work
+from textual.widgets import Select
+
+from openlxd_core.domain.container import check_image_alias, check_limits, check_name
+from openlxd_core.domain.errors import Message, OpenLXDError, ValidationFailed
+from openlxd_core.domain.operation import Operation
+from openlxd_core.domain.quota import Quota
+from openlxd_core.domain.units import format_mib
+from openlxd_core.i18n import N_, _
+from openlxd_tui.present import image_label
+from openlxd_tui.screens.form import Form, faults
+from openlxd_tui.widgets.field import Field
+
+_FITS = (("cpu", "cpu"), ("memory", "memory_mib"), ("disk", "disk_mib"))
+
+
+def check_sizes(values: Mapping[str, str], left: Quota | None) -> dict[str, Message]:
+    """What is wrong with the three sizes of a form, the quota included where it is known."""
+    wrong = faults((check_limits, values["cpu"], values["memory"], values["disk"]))
+    if left is None:
+        return wrong
+    good = {name: values[name] if name not in wrong else default for name, default in _SMALLEST.items()}
+    figures = dict(zip(("cpu", "memory_mib", "disk_mib"), check_limits(**good), strict=True))
+    for name, part in _FITS:
+        rest = getattr(left, part)
+        if name not in wrong and figures[part] > rest:
+            wrong[name] = Message(N_("Only {left} is left of the quota."), {"left": size_text(part, rest)})
+    return wrong
+
+
+_SMALLEST: dict[str, Any] = {"cpu": "1", "memory": "1GiB", "disk": "1GiB"}
+
+
+def size_text(part: str, value: int) -> str:
+    """A part of the quota as people read it."""
+    return format_mib(value) if part.endswith("_mib") else str(value)
+
+
+def size_fields(cpu: str, memory: str, disk: str) -> list[Field]:
+    """The three sizes."""
+    return [
+        Field("cpu", _(N_("CPU")), value=cpu, hint=_(N_("cores")), limit=10),
+        Field("memory", _(N_("Memory")), value=memory, hint=_(N_("as 512MiB or 2GiB")), limit=20),
+        Field("disk", _(N_("Disk")), value=disk, hint=_(N_("as 10GiB")), limit=20),
+    ]
+
+
+def hint_what_is_left(form: Form[Any], left: Quota, limit: Quota) -> None:
+    """Say beside each size what the quota leaves."""
+    for name, part in _FITS:
+        text = _(N_("{left} left of {limit}"))
+        form.field(name).hint(
+            text.format(left=size_text(part, getattr(left, part)), limit=size_text(part, getattr(limit, part)))
+        )
+        form.field(name).content()
+
+
+class CreateForm(Form[Operation | None]):
+    """Name, image and sizes; closes with the operation under way."""
+
+    TITLE_TEXT: ClassVar[str] = N_("New container")
+    SUBMIT_TEXT: ClassVar[str] = N_("Create")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left: Quota | None = None
+
+    def fields(self) -> Sequence[Field]:
+        """An admin says whose it is, too."""
+        fields = [
+            Field("name", _(N_("Name")), placeholder="web1", hint=_(N_("a–z, 0–9 and dashes")), limit=100),
+            Field("image", _(N_("Image")), options=(), prompt=_(N_("Reading…"))),
+            *size_fields("1", "512MiB", "5GiB"),
+        ]
+        if self.session.actor.is_admin:
+            fields.insert(1, Field("owner", _(N_("Owner")), hint=_(N_("a user name")), limit=40))
+        return fields
+
+    def on_mount(self) -> None:
+        """Ask what images there are and what the quota leaves."""
+        super().on_mount()
+        self.ask()
+
+    @work(group="ask")
+    async def ask(self) -> None:
+        """Fill in what the core knows."""
+        core, actor = self.session.core, self.session.actor
+        select = self.query_one(Select)
+        try:
+            images = await core.images.list(actor)
+        except OpenLXDError as error:
+            self.field("image").object_to(error.message.text(_))
+        else:
+            select.set_options([(image_label(image), image.alias) for image in images])
+            select.prompt = _(N_("choose one")) if images else _(N_("no image here yet"))
+            if len(images) == 1:
+                select.value = images[0].alias
+            if not images:
+                self.field("image").object_to(_(N_("An admin has to import an image first.")))
+        if actor.user_id is None or actor.is_admin:
+            return
+        try:
+            quota = await core.quotas.get(actor)
+        except OpenLXDError:
+            return  # the service judges in the end
+        self._left = quota.left
+        hint_what_is_left(self, quota.left, quota.quota)
+
+    def check(self, values: Mapping[str, str]) -> Mapping[str, Message]:
+        """As the service will, and what the quota leaves."""
+        return {
+            **faults((check_name, values["name"]), (check_image_alias, values["image"])),
+            **check_sizes(values, self._left),
+            **(_missing_owner(values) if "owner" in values else {}),
+        }
+
+    async def send(self, values: Mapping[str, str]) -> Operation | None:
+        """Ask the core to make it."""
+        return await self.session.core.containers.create(
+            self.session.actor,
+            values["name"],
+            values["image"],
+            values["cpu"],
+            values["memory"],
+            values["disk"],
+            owner=values.get("owner") or None,
+        )
+
+
+def _missing_owner(values: Mapping[str, str]) -> dict[str, Message]:
+    if values["owner"].strip():
+        return {}
+    return ValidationFailed.of("owner", N_("Say whose container it will be.")).fields

@@ -1,0 +1,169 @@
+"""A dialog with fields: checked as one types, and told beside the field what the service says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, TypeVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.widgets import Button, Input, Select
+
+from openlxd_core.domain.errors import Message, OpenLXDError, ValidationFailed
+from openlxd_core.i18n import N_, _
+from openlxd_tui.present import sentence
+from openlxd_tui.screens.page import Dialog
+from openlxd_tui.widgets.field import Field, Words
+
+Result = TypeVar("Result")
+
+
+class Form(Dialog[Result]):
+    """Ask for values, check them, hand them to the core, and close with what the core answers."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "submit", N_("Done")),
+        Binding("down", "app.focus_next", N_("Next field"), show=False),
+        Binding("up", "app.focus_previous", N_("Previous field"), show=False),
+    ]
+    TITLE_TEXT: ClassVar[str] = ""
+    SUBMIT_TEXT: ClassVar[str] = N_("Save")
+    WIDE: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._touched: set[str] = set()
+        self._busy = False
+
+    # What a form brings
+
+    def title_text(self) -> str:
+        """What stands above the fields."""
+        return _(self.TITLE_TEXT)
+
+    def fields(self) -> Sequence[Field]:
+        """The fields, in order."""
+        raise NotImplementedError
+
+    def check(self, values: Mapping[str, str]) -> Mapping[str, Message]:
+        """What is wrong with what was typed so far, by field."""
+        raise NotImplementedError
+
+    async def send(self, values: Mapping[str, str]) -> Result:
+        """Ask the core. Its errors are shown."""
+        raise NotImplementedError
+
+    # The dialog
+
+    def compose(self) -> ComposeResult:
+        """Title, fields, what went wrong, buttons."""
+        with VerticalScroll(id="box", classes="-form", can_focus=False):
+            yield Words(self.title_text(), "accent", bold=True, classes="title")
+            yield from self.fields()
+            yield Words("", "bad", id="wrong")
+            with Horizontal(classes="buttons"):
+                yield Button(Content(_(self.SUBMIT_TEXT)), id="submit", variant="primary", compact=True)
+                yield Button(Content(_(N_("Cancel"))), id="cancel", compact=True)
+                yield Words(_(N_("⏎ done   esc back")), "faint", classes="keys")
+
+    def on_mount(self) -> None:
+        """Begin at the first field."""
+        self.query(Field).first().query_one("Input, Select").focus()
+
+    def field(self, name: str) -> Field:
+        """One field."""
+        return self.query_one(f"#field-{name}", Field)
+
+    def values(self) -> dict[str, str]:
+        """What was typed, by field."""
+        return {field.field: field.value for field in self.query(Field)}
+
+    @on(Input.Changed)
+    @on(Select.Changed)
+    def judge_while_typing(self, event: Input.Changed | Select.Changed) -> None:
+        """Say what is wrong with the fields that were touched."""
+        widget = event.control
+        if widget is not None and widget.id:
+            if isinstance(event, Input.Changed) and not event.value and widget.id not in self._touched:
+                return
+            self._touched.add(widget.id)
+        self.judge(self._touched)
+
+    def judge(self, names: set[str]) -> bool:
+        """Show what is wrong with these fields; whether nothing is wrong with any."""
+        wrong = self.check(self.values())
+        for field in self.query(Field):
+            if field.field in wrong and field.field in names:
+                field.object_to(sentence(wrong[field.field]))
+            else:
+                field.content()
+        return not wrong
+
+    @on(Input.Submitted)
+    def submit_by_enter(self, event: Input.Submitted) -> None:
+        """Enter sends a form that is complete, and otherwise goes on to the next field."""
+        event.stop()
+        if self.check(self.values()) and not self._is_last(event.input):
+            self.focus_next()
+        else:
+            self.action_submit()
+
+    def _is_last(self, field: Input) -> bool:
+        return field.id == list(self.query(Field))[-1].field
+
+    @on(Button.Pressed, "#submit")
+    def action_submit(self) -> None:
+        """Check everything, then ask the core."""
+        names = {field.field for field in self.query(Field)}
+        self._touched |= names
+        if not self.judge(names):
+            wrong = self.check(self.values())
+            for field in self.query(Field):
+                if field.field in wrong:
+                    field.query_one("Input, Select").focus()
+                    break
+            return
+        if not self._busy:
+            self._send()
+
+    @on(Button.Pressed, "#cancel")
+    def leave(self) -> None:
+        """Away, with nothing done."""
+        self.action_cancel()
+
+    @work(group="send")
+    async def _send(self) -> None:
+        self._busy = True
+        wrong = self.query_one("#wrong", Words)
+        wrong.say(_(N_("One moment…")), "quiet")
+        try:
+            result = await self.send(self.values())
+        except ValidationFailed as error:
+            wrong.say("")
+            known = {field.field for field in self.query(Field)}
+            for name, message in error.fields.items():
+                if name in known:
+                    self.field(name).object_to(sentence(message))
+            if not error.fields.keys() & known:
+                wrong.say(sentence(error.message), "bad")
+        except OpenLXDError as error:
+            wrong.say(sentence(error.message), "bad")
+        else:
+            self.dismiss(result)
+        finally:
+            self._busy = False
+
+
+def faults(*checks: tuple[object, ...]) -> dict[str, Message]:
+    """Run checks, each a function and its arguments, and gather what is wrong by field."""
+    wrong: dict[str, Message] = {}
+    for function, *arguments in checks:
+        assert callable(function)
+        try:
+            function(*arguments)
+        except ValidationFailed as error:
+            wrong.update(error.fields)
+    return wrong

@@ -1,0 +1,110 @@
+"""Every key there is, read from the bindings themselves, and how things work in a few lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.widget import Widget
+
+from openlxd_core.i18n import N_, _
+from openlxd_tui.screens.page import Page
+from openlxd_tui.widgets.lines import Banner, KeyBar, TopBar, key_name
+from openlxd_tui.widgets.paint import style_for, width_of
+from openlxd_tui.widgets.record_table import RecordTable
+
+if TYPE_CHECKING:
+    from textual.dom import DOMNode
+
+WORDS: tuple[str, ...] = (
+    N_("A container is a small Linux machine of your own. You start, stop and delete it here, and you are root in it."),
+    N_("What takes longer goes on by itself: you may leave, and find it done when you come back."),
+    N_("A shell ends with exit or Ctrl-D and brings you back here."),
+    N_("In your own terminal: ssh -t openlxd@this-host NAME steps straight into the container NAME."),
+)
+
+
+class Keys(Widget):
+    """The help's text."""
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = "Keys { height: auto; padding: 1 2; }"
+
+    def _sections(self) -> list[tuple[str, type[DOMNode]]]:
+        from openlxd_tui.app import OpenLXDApp
+        from openlxd_tui.screens.account import AccountPage
+        from openlxd_tui.screens.containers import ContainersPage
+        from openlxd_tui.screens.users import UsersPage
+
+        sections: list[tuple[str, type[DOMNode]]] = [
+            (N_("Everywhere"), OpenLXDApp),
+            (N_("In a table"), RecordTable),
+            (N_("Containers"), ContainersPage),
+            (N_("Account"), AccountPage),
+        ]
+        if self.app.actor.is_admin:  # type: ignore[attr-defined]
+            sections.append((N_("Users"), UsersPage))
+        return sections
+
+    def render(self) -> Text:
+        """A few words, then the keys by where they work."""
+        text = Text(end="", overflow="fold")
+        for words in WORDS:
+            text.append(_(words) + "\n", style_for(self.app, "text"))
+        columns = 2 if self.size.width >= 90 else 1
+        for title, node in self._sections():
+            text.append("\n" + _(title) + "\n", style_for(self.app, "accent", bold=True))
+            lines = self._lines(node)
+            half = -(-len(lines) // columns)
+            for index in range(half):
+                for line in lines[index::half]:
+                    keys, words = line
+                    text.append(
+                        " " * max(0, 12 - width_of(((keys, "text"),))) + keys + "  ", style_for(self.app, "cool")
+                    )
+                    pad = max(1, 34 - width_of(((words, "text"),))) if columns > 1 else 0
+                    text.append(words + " " * pad, style_for(self.app, "quiet"))
+                text.append("\n")
+        return text
+
+    @staticmethod
+    def _lines(node: type[DOMNode]) -> list[tuple[str, str]]:
+        lines: dict[str, list[str]] = {}
+        for binding in node.BINDINGS:
+            if isinstance(binding, Binding) and binding.description:
+                keys = [key_name(key.strip()) for key in binding.key.split(",")]
+                lines.setdefault(_(binding.description), []).extend(keys)
+        return [(" ".join(dict.fromkeys(keys)), words) for words, keys in lines.items()]
+
+
+class HelpPage(Page):
+    """Screen 3."""
+
+    PAGE = "help"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "app.go('containers')", N_("Back")),
+        Binding("down,j", "scroll(1)", N_("Down"), show=False),
+        Binding("up,k", "scroll(-1)", N_("Up"), show=False),
+        Binding("pagedown,space", "scroll(10)", N_("Page down"), show=False),
+        Binding("pageup", "scroll(-10)", N_("Page up"), show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """Bar, text, keys."""
+        yield TopBar()
+        yield Banner()
+        with VerticalScroll(id="help", can_focus=False):
+            yield Keys()
+        yield KeyBar()
+
+    def action_scroll(self, by: int) -> None:
+        """Up or down."""
+        self.query_one("#help").scroll_relative(y=by, animate=False)
+
+    def retranslate(self) -> None:
+        """The text too."""
+        super().retranslate()
+        self.query_one(Keys).refresh(layout=True)

@@ -1,0 +1,72 @@
+"""What every screen and every dialog has in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import ModalScreen, Screen
+
+from openlxd_core.domain.feed import Change
+from openlxd_core.i18n import N_
+from openlxd_tui.widgets.lines import Banner
+from openlxd_tui.widgets.record_table import RecordTable
+
+if TYPE_CHECKING:
+    from openlxd_tui.app import OpenLXDApp
+
+Result = TypeVar("Result")
+
+
+class FeedChange(Message):
+    """Something changed in the core; sent to every screen."""
+
+    bubble = False
+
+    def __init__(self, change: Change) -> None:
+        super().__init__()
+        self.change = change
+
+
+class Page(Screen[None]):
+    """A screen one can go to by its key."""
+
+    PAGE: ClassVar[str] = ""
+    """Its name in the app's list."""
+
+    @property
+    def session(self) -> OpenLXDApp:
+        """The app, by its own type."""
+        return cast("OpenLXDApp", self.app)
+
+    def retranslate(self) -> None:
+        """Draw everything in the language and theme that hold now."""
+        for table in self.query(RecordTable):
+            table.repaint()
+        self.refresh(layout=True)
+
+    def on_feed_change(self, message: FeedChange) -> None:
+        """Every screen shows whether LXD answers; the rest is each one's own."""
+        if message.change.topic in ("lxd", "resync"):
+            for banner in self.query(Banner):
+                banner.look()
+        self.hear(message.change)
+
+    def hear(self, change: Change) -> None:
+        """A change of the core; by default nobody here cares."""
+
+
+class Dialog(ModalScreen[Result]):
+    """A question in front of a screen. Esc takes it away with None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", N_("Back"))]
+
+    @property
+    def session(self) -> OpenLXDApp:
+        """The app, by its own type."""
+        return cast("OpenLXDApp", self.app)
+
+    def action_cancel(self) -> None:
+        """Away, with nothing done."""
+        self.dismiss(None)

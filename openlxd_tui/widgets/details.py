@@ -1,0 +1,107 @@
+"""All there is to know about the container under the cursor."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.widget import Widget
+
+from openlxd_core.domain.container import Container, State, Usage
+from openlxd_core.domain.operation import Operation
+from openlxd_core.domain.text import clean
+from openlxd_core.domain.units import format_bytes, format_mib
+from openlxd_core.i18n import N_, _
+from openlxd_tui.present import Cell, address, age, bar, load_role, moment, sentence, stage_word, state_cell
+from openlxd_tui.widgets.paint import style_for, width_of
+
+
+class Details(Widget):
+    """The pane beside or beneath the table; it repaints only when what it says differs."""
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = """
+    Details { background: $ox-raised; padding: 1 2; overflow: hidden; }
+    """
+
+    def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id)
+        self._container: Container | None = None
+        self._usage: Usage | None = None
+        self._operation: Operation | None = None
+
+    def tell(self, container: Container | None, usage: Usage | None, operation: Operation | None) -> None:
+        """Speak of this container from now on."""
+        told = (container, usage, operation)
+        if told != (self._container, self._usage, self._operation):
+            self._container, self._usage, self._operation = told
+            self.refresh()
+
+    def render(self) -> Text:
+        """Label and value, line by line."""
+        text = Text(no_wrap=False, overflow="fold", end="")
+        container = self._container
+        if container is None:
+            return text
+        text.append(clean(container.name, 63) + "\n", style_for(self.app, "accent", bold=True))
+        self._line(text, state_cell(container))
+        text.append("\n")
+        if self._operation is not None:
+            full, empty = bar(self._operation.progress / 100, 14)
+            self._line(text, ((stage_word(self._operation), "busy"),))
+            self._line(text, ((full, "busy"), (empty, "faint"), (f" {self._operation.progress}%", "quiet")))
+            text.append("\n")
+        for label, cell in self._facts(container):
+            title = _(label)
+            text.append(title + " " * max(1, 10 - width_of(((title, "quiet"),))), style_for(self.app, "quiet"))
+            self._line(text, cell)
+        if container.error is not None:
+            text.append("\n")
+            self._line(text, ((sentence(container.error), "bad"),))
+            if container.status is State.ERROR:
+                self._line(text, ((_(N_("Press t to try again or d to delete it.")), "quiet"),))
+        return text
+
+    def _line(self, text: Text, cell: Cell) -> None:
+        for part, tint in cell:
+            text.append(part, style_for(self.app, tint))
+        text.append("\n")
+
+    def _facts(self, container: Container) -> list[tuple[str, Cell]]:
+        usage = self._usage
+        facts: list[tuple[str, Cell]] = []
+        if self.app.actor.is_admin:  # type: ignore[attr-defined]
+            facts.append((N_("Owner"), ((clean(container.owner, 32) or "–", "text"),)))
+        facts += [(N_("IPv4"), address(container.ipv4)), (N_("IPv6"), address(container.ipv6))]
+        cores: Cell = ((str(container.cpu), "text"),)
+        if usage is not None and usage.cpu_percent is not None:
+            cores = (*cores, (f"  {usage.cpu_percent:.1f}%", "text"))
+        facts.append((N_("CPU"), cores))
+        facts.append((N_("Memory"), self._used(usage and usage.memory_mib, container.memory_mib)))
+        facts.append((N_("Disk"), self._used(usage and usage.disk_mib, container.disk_mib)))
+        if usage is not None:
+            facts.append(
+                (
+                    N_("Network"),
+                    (
+                        ("↓ ", "quiet"), (format_bytes(usage.received_bytes), "text"),
+                        ("  ↑ ", "quiet"), (format_bytes(usage.sent_bytes), "text"),
+                    ),
+                )
+            )  # fmt: skip
+            facts.append((N_("Processes"), ((str(usage.processes), "text"),)))
+        facts.append((N_("Image"), ((clean(container.image, 100), "text"),)))
+        facts.append((N_("Created"), ((moment(container.created_at), "text"),)))
+        facts.append((N_("Age"), ((age(container.created_at), "text"),)))
+        return facts
+
+    @staticmethod
+    def _used(used: float | None, limit: int) -> Cell:
+        if not used:
+            return ((format_mib(limit), "text"),)
+        share = used / limit if limit else 0.0
+        full, empty = bar(share, 6)
+        return (
+            (format_mib(used), "text"),
+            (f" / {format_mib(limit)} ", "quiet"),
+            (full, load_role(share)),
+            (empty, "faint"),
+        )

@@ -1,0 +1,408 @@
+"""A table of records that is drawn, not built: a thousand rows cost what the visible ones cost.
+
+The records stay the core's own frozen ones; a column is a function from a record to a cell. Columns give way by
+rank when the terminal is narrow. Order, cursor and scroll survive every change of the records, and a change
+repaints only the lines whose text differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from openlxd_core.i18n import N_, _
+from openlxd_tui.present import Cell, Piece
+from openlxd_tui.widgets.paint import fit, strip_of
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Column(Generic[T]):
+    """One column."""
+
+    key: str
+    title: str
+    """Marked for the catalogue; translated when drawn."""
+    cell: Callable[[T, int], Cell]
+    """The cell of a record, for a width in terminal cells."""
+    width: int
+    """The cells it takes; of a column that grows, the fewest."""
+    rank: int = 0
+    """The higher, the earlier the column gives way on a narrow terminal; 0 stays."""
+    grows: int = 0
+    """Its part of the room that is left over; 0 keeps the width."""
+    most: int = 1000
+    """Where growing ends."""
+    align: Literal["left", "right"] = "left"
+    sort: Callable[[T], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Span:
+    """One cell drawn across several columns, in place of their own."""
+
+    first: str
+    last: str
+    cell: Callable[[int], Cell]
+
+
+class RecordTable(ScrollView, Generic[T], can_focus=True):
+    """The table. ``rows`` holds what is shown, in order."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "move(1)", N_("Down"), show=False),
+        Binding("up,k", "move(-1)", N_("Up"), show=False),
+        Binding("pagedown,ctrl+d", "page(1)", N_("Page down"), show=False),
+        Binding("pageup,ctrl+u", "page(-1)", N_("Page up"), show=False),
+        Binding("home,g", "jump(0)", N_("First"), show=False),
+        Binding("end,G", "jump(-1)", N_("Last"), show=False),
+        Binding("o", "sort_next", N_("Sort"), show=False),
+        Binding("O", "sort_turn", N_("Turn the order"), show=False),
+    ]
+    ALLOW_SELECT = False
+    DEFAULT_CSS = """
+    RecordTable { height: 1fr; background: $ox-ground; scrollbar-size: 1 1; overflow-x: hidden; overflow-y: auto; }
+    """
+
+    class Highlighted(Message):
+        """The cursor stands on another record (or on none)."""
+
+        def __init__(self, table: RecordTable[Any], key: str | None) -> None:
+            super().__init__()
+            self.table = table
+            self.key = key
+
+        @property
+        def control(self) -> RecordTable[Any]:
+            """The table."""
+            return self.table
+
+    class Selected(Message):
+        """Somebody clicked the record under the cursor once more."""
+
+        def __init__(self, table: RecordTable[Any], key: str) -> None:
+            super().__init__()
+            self.table = table
+            self.key = key
+
+        @property
+        def control(self) -> RecordTable[Any]:
+            """The table."""
+            return self.table
+
+    def __init__(
+        self,
+        columns: Sequence[Column[T]],
+        key: Callable[[T], str],
+        *,
+        sort_by: str,
+        span: Callable[[T], Span | None] | None = None,
+        empty: Callable[[], Sequence[Cell]] = tuple,
+        id: str | None = None,  # noqa: A002 - Textual's own name
+    ) -> None:
+        super().__init__(id=id)
+        self.columns = columns
+        self.sort_key = sort_by
+        self.reverse = False
+        self.rows: list[T] = []
+        self.cursor = 0
+        self._key = key
+        self._span = span
+        self._empty = empty
+        self._records: dict[str, T] = {}
+        self._wanted: Callable[[T], bool] | None = None
+        self._drawn: dict[int, tuple[str, tuple[Cell, ...]]] = {}
+        self._layout_for: tuple[int, str] | None = None
+        self._placed: list[tuple[Column[T], int]] = []
+
+    # What is shown
+
+    @property
+    def current(self) -> T | None:
+        """The record under the cursor."""
+        return self.rows[self.cursor] if self.cursor < len(self.rows) else None
+
+    @property
+    def current_key(self) -> str | None:
+        """Its key."""
+        record = self.current
+        return None if record is None else self._key(record)
+
+    @property
+    def total(self) -> int:
+        """How many records there are, filtered out or not."""
+        return len(self._records)
+
+    def fill(self, records: Iterable[T]) -> None:
+        """Show these records in place of the ones before; the cursor stays with its record."""
+        self._records = {self._key(record): record for record in records}
+        self._arrange()
+
+    def put(self, *records: T) -> None:
+        """Add or replace records."""
+        moved = False
+        places = {self._key(row): index for index, row in enumerate(self.rows)}
+        for record in records:
+            key = self._key(record)
+            self._records[key] = record
+            index = places.get(key)
+            if index is None or self._place(self.rows[index]) != self._place(record) or not self._passes(record):
+                moved = True
+            else:
+                self.rows[index] = record
+        if moved:
+            self._arrange()
+        else:
+            self.touch()
+
+    def drop(self, key: str) -> None:
+        """Take a record out."""
+        if self._records.pop(key, None) is not None:
+            self._arrange()
+
+    def narrow(self, wanted: Callable[[T], bool] | None) -> None:
+        """Show only the records that ``wanted`` agrees to; None shows all."""
+        self._wanted = wanted
+        self._arrange()
+
+    def touch(self) -> None:
+        """Look at the visible lines again and repaint those whose text differs."""
+        for y, (key, cells) in list(self._drawn.items()):
+            index = self.scroll_offset.y + y - 1
+            if not 0 <= index < len(self.rows):
+                continue
+            record = self.rows[index]
+            if self._key(record) != key or self._cells(record) != cells:
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def repaint(self) -> None:
+        """Draw everything anew: another language, another theme."""
+        self._layout_for = None
+        self._drawn.clear()
+        self.refresh()
+
+    def _passes(self, record: T) -> bool:
+        return self._wanted is None or self._wanted(record)
+
+    def _place(self, record: T) -> Any:
+        column = next(c for c in self.columns if c.key == self.sort_key)
+        return (column.sort(record) if column.sort else "", self._key(record))
+
+    def _arrange(self) -> None:
+        before, index = self.current_key, self.cursor
+        self.rows = sorted(filter(self._passes, self._records.values()), key=self._place, reverse=self.reverse)
+        self.cursor = next((i for i, row in enumerate(self.rows) if self._key(row) == before), -1)
+        if self.cursor < 0:
+            self.cursor = max(0, min(index, len(self.rows) - 1))
+        size = Size(self.size.width, len(self.rows) + 1)
+        if size != self.virtual_size:
+            self.virtual_size = size
+        self._drawn.clear()
+        self._show_cursor()
+        self.refresh()
+        if self.current_key != before:
+            self.post_message(self.Highlighted(self, self.current_key))
+
+    # The cursor
+
+    def move_to(self, index: int) -> None:
+        """Put the cursor on a row, which is scrolled into view."""
+        index = max(0, min(index, len(self.rows) - 1))
+        if index == self.cursor or not self.rows:
+            return
+        for row in (self.cursor, index):
+            self.refresh(Region(0, row - self.scroll_offset.y + 1, self.size.width, 1))
+        self.cursor = index
+        self._show_cursor()
+        self.post_message(self.Highlighted(self, self.current_key))
+
+    def seek(self, key: str) -> None:
+        """Put the cursor on a record by its key, if it is shown."""
+        index = next((i for i, row in enumerate(self.rows) if self._key(row) == key), None)
+        if index is not None:
+            self.move_to(index)
+
+    def _show_cursor(self) -> None:
+        height = max(1, self.size.height - 1)
+        top = self.scroll_offset.y
+        wish = min(max(top, self.cursor - height + 1), self.cursor)
+        if wish != top:
+            self.scroll_to(y=wish, animate=False, force=True)
+
+    def action_move(self, by: int) -> None:
+        """One row up or down."""
+        self.move_to(self.cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """One page up or down."""
+        self.move_to(self.cursor + by * max(1, self.size.height - 2))
+
+    def action_jump(self, to: int) -> None:
+        """The first or the last row."""
+        self.move_to(to if to >= 0 else len(self.rows) - 1)
+
+    def action_sort_next(self) -> None:
+        """Sort by the next visible column that can be sorted by."""
+        keys = [column.key for column, _width in self._places() if column.sort]
+        at = keys.index(self.sort_key) if self.sort_key in keys else -1
+        self.sort_key = keys[(at + 1) % len(keys)]
+        self._arrange()
+
+    def action_sort_turn(self) -> None:
+        """The other way round."""
+        self.reverse = not self.reverse
+        self._arrange()
+
+    async def _on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        event.stop()
+        if offset.y == 0:
+            self._sort_at(offset.x)
+            return
+        index = self.scroll_offset.y + offset.y - 1
+        if index >= len(self.rows):
+            return
+        if index != self.cursor:
+            self.move_to(index)
+        elif event.chain >= 2 and self.current_key is not None:
+            self.post_message(self.Selected(self, self.current_key))
+
+    def _sort_at(self, x: int) -> None:
+        left = 1
+        for column, width in self._places():
+            if left <= x < left + width + 2 and column.sort:
+                self.reverse = not self.reverse if self.sort_key == column.key else False
+                self.sort_key = column.key
+                self._arrange()
+                return
+            left += width + 2
+
+    # Drawing
+
+    def on_resize(self) -> None:
+        """Another width lays the columns out anew."""
+        self.virtual_size = Size(self.size.width, len(self.rows) + 1)
+        self._drawn.clear()
+        self._show_cursor()
+
+    def _places(self) -> list[tuple[Column[T], int]]:
+        """The columns that fit, each with its width."""
+        width = self.scrollable_content_region.width
+        if self._layout_for == (width, self.app.theme):
+            return self._placed
+        room = width - 2
+        kept: list[Column[T]] = []
+        for column in sorted(self.columns, key=lambda c: c.rank):
+            if not kept or room >= column.width + 2:
+                kept.append(column)
+                room -= column.width + (2 if len(kept) > 1 else 0)
+        widths = {column.key: column.width for column in kept}
+        if room < 0:
+            widths[kept[0].key] = max(1, kept[0].width + room)
+        room = max(0, room)
+        growing = [c for c in kept if c.grows]
+        while room > 0 and growing:
+            parts = sum(c.grows for c in growing)
+            share = max(1, room // parts)
+            for column in list(growing):
+                more = min(share * column.grows, column.most - widths[column.key], room)
+                widths[column.key] += more
+                room -= more
+                if widths[column.key] >= column.most:
+                    growing.remove(column)
+                if room <= 0:
+                    break
+        self._placed = [(c, widths[c.key]) for c in self.columns if c.key in widths]
+        self._layout_for = (width, self.app.theme)
+        return self._placed
+
+    def _cells(self, record: T) -> tuple[Cell, ...]:
+        span = self._span(record) if self._span else None
+        cells: list[Cell] = []
+        places = self._places()
+        keys = [column.key for column, _width in places]
+        skip_to = -1
+        for index, (column, width) in enumerate(places):
+            if index <= skip_to:
+                continue
+            if span is not None and column.key == span.first:
+                shown = [i for i, key in enumerate(keys) if i >= index and key in self._keys_to(span)]
+                skip_to = max(shown)
+                width = sum(places[i][1] for i in range(index, skip_to + 1)) + 2 * (skip_to - index)
+                cells.append(fit(span.cell(width), width))
+            else:
+                cells.append(fit(column.cell(record, width), width, column.align))
+        return tuple(cells)
+
+    def _keys_to(self, span: Span) -> list[str]:
+        keys = [column.key for column in self.columns]
+        return keys[keys.index(span.first) : keys.index(span.last) + 1]
+
+    def _titles(self) -> Cell:
+        pieces: list[Piece] = [(" ", "quiet")]
+        for column, width in self._places():
+            title = _(column.title)
+            if column.key == self.sort_key:
+                title = (title + (" ▾" if self.reverse else " ▴")) if cell_len(title) + 2 <= width else title
+                pieces += fit(((title, "accent"),), width, column.align)
+            else:
+                pieces += fit(((title, "quiet"),), width, column.align)
+            pieces.append(("  ", "quiet"))
+        return tuple(pieces[:-1])
+
+    def render_line(self, y: int) -> Strip:
+        """One visible line: the titles, then the records from the scroll position on."""
+        width = self.scrollable_content_region.width
+        if y == 0:
+            return strip_of(self.app, self._titles(), width, on="ox-raised")
+        index = self.scroll_offset.y + y - 1
+        if index >= len(self.rows):
+            self._drawn.pop(y, None)
+            return self._beneath(y, width)
+        record = self.rows[index]
+        cells = self._cells(record)
+        self._drawn[y] = (self._key(record), cells)
+        pieces: list[Piece] = []
+        for cell in cells:
+            pieces += cell
+            pieces.append(("  ", "text"))
+        here = index == self.cursor
+        edge: Piece = ("▎" if here else " ", "accent")
+        plain = bool(getattr(self.app, "few_colors", False))
+        return strip_of(
+            self.app,
+            (edge, *pieces[:-1]),
+            width,
+            on="ox-cursor" if here and self.has_focus else "ox-raised" if here else "ox-ground",
+            bold=here and self.has_focus,
+            reverse=here and plain,
+        )
+
+    def _beneath(self, y: int, width: int) -> Strip:
+        lines: Sequence[Cell] = self._empty() if not self.rows else ()
+        line = y - 1 - max(0, (self.size.height - 1 - len(lines)) // 3)
+        if 0 <= line < len(lines):
+            room = max(0, width - sum(cell_len(text) for text, _tint in lines[line]))
+            return strip_of(self.app, ((" " * (room // 2), "text"), *lines[line]), width, on="ox-ground")
+        return strip_of(self.app, (), width, on="ox-ground")
+
+    def watch_has_focus(self, value: bool) -> None:
+        """The cursor is bright only where keys go."""
+        super().watch_has_focus(value)
+        self.refresh()
+
+    def records(self) -> Mapping[str, T]:
+        """Every record by key."""
+        return self._records
