@@ -315,7 +315,7 @@ def check_registration(settings: Settings) -> Iterator[Finding]:
 async def check_database(settings: Settings) -> list[Finding]:
     """The database is there, whole, and of this version."""
     path = Path(settings.database.removeprefix("sqlite://").split("?")[0])
-    if settings.database.startswith("sqlite://") and not os.path.lexists(path):
+    if settings.database.startswith("sqlite://") and not _is_there(path):
         return [note("database", N_("{path} is not there yet."), N_("The first start makes it."), path=str(path))]
     try:
         problems = await bootstrap.check_database(settings)
@@ -327,3 +327,7 @@ async def check_database(settings: Settings) -> list[Finding]:
     if problems:
         return [wrong("database", "{problem}", mend, problem=clean(problem, 200)) for problem in problems]
     return [ok("database", N_("The database is sound."))]
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists()
