@@ -1,0 +1,113 @@
+"""What the simulated LXD holds, in memory or in a file that two processes share.
+
+The file is JSON, changed under a lock and replaced in one step, so that the SSH console and the API see one world.
+"""
+
+from __future__ import annotations
+
+import copy
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+EVENTS_KEPT = 500
+State = dict[str, Any]
+
+_IMAGES = (
+    ("debian/12", "Debian bookworm amd64 (20261121_05:24)", "debian", "bookworm", 98_452_480),
+    ("ubuntu/24.04", "Ubuntu noble amd64 (20261121_07:42)", "ubuntu", "noble", 131_203_072),
+    ("alpine/3.20", "Alpine 3.20 amd64 (20261121_13:00)", "alpine", "3.20", 3_276_800),
+)
+
+
+def new_world() -> State:
+    """A fresh LXD: three sample images, the default project, nothing else."""
+    images = {}
+    for number, (alias, description, name, release, size) in enumerate(_IMAGES, 1):
+        images[f"{number:02x}" * 32] = {
+            "aliases": [alias],
+            "description": description,
+            "architecture": "x86_64",
+            "size": size,
+            "properties": {
+                "os": name,
+                "release": release,
+                "variant": "default",
+                "architecture": "amd64",
+                "description": description,
+            },
+            "uploaded_at": datetime.now(UTC).isoformat(),
+        }
+    return {"projects": {"default": {}}, "instances": {}, "images": images, "events": [], "event": 0, "address": 1}
+
+
+class World:
+    """The state and its changes."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._state = new_world()
+        self._seen: tuple[int, int, int] | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether another process may change it."""
+        return self._path is not None
+
+    def look(self) -> State:
+        """The state as it is now; not to be changed."""
+        if self._path is not None:
+            try:
+                found = os.stat(self._path)
+            except FileNotFoundError:
+                with self.change():
+                    pass
+                return self._state
+            mark = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if mark != self._seen:
+                self._load()
+                self._seen = mark
+        return self._state
+
+    @contextmanager
+    def change(self) -> Iterator[State]:
+        """The state, to be changed: all of it or, if this raises, nothing."""
+        if self._path is None:
+            before = copy.deepcopy(self._state)
+            try:
+                yield self._state
+            except BaseException:
+                self._state = before
+                raise
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with open(f"{self._path}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._load()
+            self._seen = None  # what comes out of here is read anew
+            yield self._state
+            self._store()
+
+    def _load(self) -> None:
+        assert self._path is not None
+        try:
+            self._state = json.loads(self._path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            self._state = new_world()
+
+    def _store(self) -> None:
+        assert self._path is not None
+        scratch = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
+        scratch.write_text(json.dumps(self._state))
+        os.replace(scratch, self._path)
+
+
+def note(state: State, action: str, project: str, name: str) -> None:
+    """Add an event."""
+    state["event"] += 1
+    state["events"] = [*state["events"][-EVENTS_KEPT + 1 :], [state["event"], action, project, name]]
