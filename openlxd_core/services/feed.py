@@ -124,7 +124,9 @@ class Feed:
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                    # Not wait_for: before Python 3.12 it loses a cancellation that meets the wake-up.
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
                 self._wake.clear()
                 try:
                     await self._read()
