@@ -136,10 +136,9 @@ async def serve(settings: Settings, opener: Callable[..., Any] = open_core) -> N
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with opener(settings, name="api") as core, listening(core, settings) as address:
+    async with opener(settings) as core, listening(core, settings) as address:
         log.info("listening", url=address)
         systemd.ready(address)
         await stop.wait()
         log.info("stopping")
         systemd.stopping()
-

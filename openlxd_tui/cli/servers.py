@@ -41,11 +41,13 @@ def up() -> int:
     )
 
     def announce(children: Sequence[Child]) -> None:
-        _announce(found, prepared, {child.program.name: child.address for child in children})
+        _say_where(found, prepared, {child.program.name: child.address for child in children})
+        _say_first_admin(prepared)
         systemd.notify("READY=1")
 
     started = asyncio.run(Supervisor(programs, say).run(announce))
     if not started:
+        _say_first_admin(prepared)  # it exists all the same, and its password is known nowhere else
         raise ConfigurationError(N_("A server could not start; its reason stands above."))
     say(_("Stopped."))
     return exits.DONE
@@ -124,23 +126,30 @@ async def prepare() -> None:
     )
 
 
-def _announce(found: LoadedSettings, prepared: dict[str, Any], addresses: dict[str, str]) -> None:
-    """Where things are; shown even with ``--quiet`` when it holds a password that is never shown again."""
+def _say_where(found: LoadedSettings, prepared: dict[str, Any], addresses: dict[str, str]) -> None:
+    """Where things are, unless ``--quiet``."""
+    if options.quiet:
+        return
     settings = found.settings
     host = settings.public_address or socket.gethostname()
     ssh_host, ssh_port = _host_and_port(addresses.get("ssh", ""), settings.ssh_host, settings.ssh_port)
     scheme = "http" if settings.api_tls == "off" else "https"
     api_host, api_port = _host_and_port(addresses.get("api", ""), settings.api_host, settings.api_port)
-    if not options.quiet:
-        _line(_("SSH console"), f"ssh openlxd@{_shown(ssh_host, host)} -p {ssh_port}")
-        _line(_("API"), f"{scheme}://{_shown(api_host, host)}:{api_port}/api/v1/health")
-        _line(_("Containers"), _containers(prepared["lxd"]))
-        if settings.registration == "on":
-            _line(_("Accounts"), _("anyone who reaches the API may make one; OPENLXD_REGISTRATION=off closes it"))
-    if prepared["password"]:
-        _line(_("First admin"), f"{prepared['first_admin']}")
-        _line(_("Password"), f"{prepared['password']}   " + _("(shown this once)"))
+    _line(_("SSH console"), f"ssh openlxd@{_shown(ssh_host, host)} -p {ssh_port}")
+    _line(_("API"), f"{scheme}://{_shown(api_host, host)}:{api_port}/api/v1/health")
+    _line(_("Containers"), _containers(prepared["lxd"]))
+    if settings.registration == "on":
+        _line(_("Accounts"), _("anyone who reaches the API may make one; OPENLXD_REGISTRATION=off closes it"))
     sys.stdout.flush()
+
+
+def _say_first_admin(prepared: dict[str, Any]) -> None:
+    """The first admin's password, once; shown even with ``--quiet``, for it is shown never again."""
+    if prepared["password"]:
+        _line(_("First admin"), str(prepared["first_admin"]))
+        _line(_("Password"), f"{prepared['password']}   " + _("(shown this once)"))
+        sys.stdout.flush()
+        prepared["password"] = ""
 
 
 def _line(name: str, value: str) -> None:
