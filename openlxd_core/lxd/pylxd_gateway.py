@@ -8,7 +8,6 @@ with Incus at the end of the same kind of socket.
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -18,7 +17,6 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import pylxd
-import pylxd.client
 import requests
 import structlog
 from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
@@ -43,6 +41,7 @@ from openlxd_core.lxd.metrics import Key, Meter, parse
 from openlxd_core.lxd.readings import MIB, read_image, read_instance, read_server, read_state, read_status
 from openlxd_core.lxd.refusals import Refusal, translate, unknown, unreachable
 from openlxd_core.lxd.streams import LxdSocket
+from openlxd_core.lxd.unix_http import unix_session
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -82,8 +81,6 @@ class PylxdGateway:
 
     async def open(self) -> None:
         """Get ready; LXD need not be there yet."""
-        # pylxd keeps a urllib3 pool per address and warns whenever one is full: that is its normal life
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="pylxd")
         await self._lxd.open()
 
@@ -387,8 +384,7 @@ class PylxdGateway:
         client = self._client
         if client is None:
             endpoint = f"http+unix://{quote(str(self._socket), safe='')}"
-            session = pylxd.client.get_session_for_url(endpoint)
-            session.trust_env = False
+            session = unix_session(self._socket, THREADS)
             try:
                 client = pylxd.Client(  # type: ignore[no-untyped-call]
                     endpoint=endpoint, timeout=(CONNECT_SECONDS, CALL_SECONDS), session=session

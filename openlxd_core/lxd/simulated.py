@@ -456,10 +456,11 @@ class SimulatedLxd:
         self._changed = asyncio.Event()
 
     def _instance(self, state: State, entry: Mapping[str, Any]) -> Instance:
+        described = clean(state["images"].get(entry["image"], {}).get("description", ""), 200)
         return Instance(
             project=entry["project"], name=entry["name"], status=entry["status"], architecture="x86_64",
             cpu=entry["cpu"], memory_mib=entry["memory"], disk_mib=entry["disk"],
-            image=clean(state["images"].get(entry["image"], {}).get("description", ""), 200), marks=dict(entry["marks"]),
+            image=described, marks=dict(entry["marks"]),
             created_at=datetime.fromisoformat(entry["created"]),
         )  # fmt: skip
 

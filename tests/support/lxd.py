@@ -14,6 +14,7 @@ import http.client
 import json
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -219,11 +220,16 @@ class LiveLxd:
         description: str = "Busybox 1.35 amd64",
         properties: Mapping[str, str] | None = None,
         ballast_mib: int = 0,
+        stubborn: bool = False,
     ) -> str:
         """Build and import an image under ``alias``; its fingerprint."""
         with tempfile.TemporaryDirectory(prefix="olx-image-") as scratch:
             metadata, squashfs = rootfs.build_image(
-                Path(scratch), description=description, properties=properties, ballast_mib=ballast_mib
+                Path(scratch),
+                description=description,
+                properties=properties,
+                ballast_mib=ballast_mib,
+                stubborn=stubborn,
             )
             boundary = secrets.token_hex(16)
             body = b"".join(
@@ -304,7 +310,7 @@ def remove_leftovers(folder: Path, bridge: str) -> None:
         for table in ("filter", "nat", "mangle"):
             for rule in _run(tables, "-t", table, "-S").splitlines():
                 if bridge in rule and rule.startswith("-A "):
-                    _run(tables, "-t", table, *_words("-D " + rule.removeprefix("-A ")))
+                    _run(tables, "-t", table, *shlex.split("-D " + rule.removeprefix("-A ")))
     for _ in range(50):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
@@ -335,12 +341,6 @@ def _mounts() -> list[str]:
 
 def _subvolumes(folder: Path) -> list[str]:
     return [root for root, _, _ in os.walk(folder) if os.lstat(root).st_ino == 256]
-
-
-def _words(rule: str) -> list[str]:
-    import shlex
-
-    return shlex.split(rule)
 
 
 def _run(*command: str) -> str:

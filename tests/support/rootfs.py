@@ -28,6 +28,11 @@ ip link set eth0 up && udhcpc -b -i eth0 -t 20 -T 1 -S -s /etc/udhcpc.script </d
 while :; do sleep 86400 & wait $!; done
 """
 
+STUBBORN_INIT = INIT.replace("trap 'exit 0' PWR USR2 TERM", "trap '' PWR USR2 TERM").replace(
+    "trap 'exit 0' RTMIN+3 2>/dev/null", ""
+)
+"""One that does not care what LXD asks: it ends by force only."""
+
 UDHCPC = """#!/bin/sh
 # Takes what DHCP offers: the address, the default route and the name servers.
 case "$1" in
@@ -84,10 +89,13 @@ def build_image(
     properties: Mapping[str, str] | None = None,
     architecture: str = "x86_64",
     ballast_mib: int = 0,
+    stubborn: bool = False,
     name: str = "image",
 ) -> tuple[Path, Path]:
     """Make ``metadata.tar.xz`` and ``rootfs.squashfs`` in ``folder``, as image servers offer them."""
     root = build_rootfs(folder / f"{name}.root", ballast_mib=ballast_mib)
+    if stubborn:
+        (root / "sbin/init").write_text(STUBBORN_INIT)
     rootfs = folder / f"{name}.squashfs"
     rootfs.unlink(missing_ok=True)
     compression = ["-noD", "-noF"] if ballast_mib else ["-comp", "gzip"]
