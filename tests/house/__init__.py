@@ -1,0 +1,1 @@
+"""Tests of the house: secrets, logs, documents, units, scripts."""
