@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from openlxd_core.domain.account import SshKey
 from openlxd_core.domain.errors import NotFound
@@ -56,7 +58,13 @@ async def list_keys(username: str, *, as_json: Json = False) -> None:
     show_records(as_json, [_record(key) for key in keys], columns)
 
 
-async def add(username: str, file: str, *, name: str = "", as_json: Json = False) -> None:
+async def add(
+    username: str,
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    *,
+    name: str = "",
+    as_json: Json = False,
+) -> None:
     """Register an SSH public key for an account.
 
     Parameters

@@ -1,0 +1,280 @@
+"""What scripts and admins may count on: exit codes, JSON, one clear line."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from openlxd_core.domain import errors
+from openlxd_core.domain.errors import error_tree
+from openlxd_tui.cli import exits
+from openlxd_tui.cli.root import COMMANDS, language
+from tests.cli.conftest import Openlxd
+
+PASSWORD = "correct horse\n"
+
+
+def _add(openlxd: Openlxd, name: str, *more: str) -> None:
+    ran = openlxd("user", "add", name, f"{name}@example.org", "--password-stdin", *more, stdin=PASSWORD)
+    assert ran.code == exits.DONE, ran.err
+
+
+def test_every_error_has_an_exit_code() -> None:
+    """The codes are a promise: a new error takes its parent's, and none is a bug."""
+    assert {error.__name__: exits.EXIT_CODES.get(error) for error in error_tree() if error in exits.EXIT_CODES} == {
+        "OpenLXDError": 1, "ValidationFailed": 2, "Unauthenticated": 4, "Forbidden": 4, "NotFound": 3, "Conflict": 6,
+        "QuotaExceeded": 5, "LxdUnavailable": 7,
+    }  # fmt: skip
+    assert exits.exit_code(errors.Busy("x")) == 6
+    assert exits.exit_code(errors.OutcomeUnknown("x")) == 7
+    assert exits.exit_code(errors.ConfigurationError("x")) == 1
+
+
+@pytest.mark.parametrize(("name", "target"), [(name, target) for name, target, _text in COMMANDS])
+def test_every_command_is_there_and_explains_itself(openlxd: Openlxd, name: str, target: str) -> None:
+    """``--help`` works for each, without a database, keys or LXD."""
+    module, _colon, function = target.partition(":")
+    assert (getattr(importlib.import_module(f"openlxd_tui.cli.{module}"), function).__doc__ or "").strip()
+    ran = openlxd(*name.split(), "--help")
+    assert ran.code == 0
+    assert f"openlxd {name}" in " ".join(ran.out.split())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """``openlxd --help`` answers at once because it imports none of the libraries that take long."""
+    code = (
+        "import sys\nfrom openlxd_tui.cli.root import run\nrun(['--help'])\n"
+        "heavy = {'textual', 'asyncssh', 'tortoise', 'aiohttp', 'pydantic', 'pylxd', 'cryptography', 'bcrypt'}\n"
+        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["nonsense"], 2),
+        (["user", "nonsense"], 2),
+        (["user", "add"], 2),
+        (["user", "list", "--nonsense"], 2),
+        (["user", "key", "delete", "NaN"], 2),
+        (["--set", "ssh_port", "version"], 1),
+        (["--set", "nonsense=1", "config", "show"], 1),
+        (["--set", "ssh_port=99999", "config", "show"], 1),
+        (["--config", "/nonexistent.toml", "config", "show"], 1),
+        (["version"], 0),
+        (["config", "show"], 0),
+    ],
+)
+def test_wrong_usage_is_2_and_wrong_settings_are_1(openlxd: Openlxd, arguments: list[str], code: int) -> None:
+    """Each mistake is one line on standard error that begins with “Error:”, and nothing on standard output."""
+    ran = openlxd(*arguments)
+    assert ran.code == code, ran.err
+    if code:
+        assert ran.out == ""
+        assert ran.err.startswith("Error: ")
+
+
+def test_the_installed_command_ends_with_the_code() -> None:
+    """The process's own exit status is the code, as a script sees it."""
+    call = [sys.executable, "-m", "openlxd_tui.cli"]
+    assert subprocess.run([*call, "--help"], capture_output=True).returncode == 0
+    assert subprocess.run([*call, "nonsense"], capture_output=True).returncode == 2
+
+
+def test_accounts_from_first_to_last(openlxd: Openlxd) -> None:
+    """Make, list, suspend, activate, re-key and delete an account; each says what it did."""
+    _add(openlxd, "alice", "--quota", "containers=5,memory=8GiB")
+    _add(openlxd, "boss", "--role", "admin")
+    listed = openlxd("user", "list", "--json").data
+    assert [(user["username"], user["role"], user["status"]) for user in listed] == [
+        ("alice", "user", "active"), ("boss", "admin", "active"),
+    ]  # fmt: skip
+    assert not any("password" in name for name in listed[0])
+    assert "alice" in openlxd("user", "list").out
+    assert openlxd("user", "suspend", "alice", "--reason", "unpaid").code == 0
+    assert openlxd("user", "list", "--json").data[0]["suspended_reason"] == "unpaid"
+    assert openlxd("user", "activate", "alice").code == 0
+    key = openlxd("user", "key", "api", "alice").out.strip()
+    assert len(key) == 64
+    assert openlxd("user", "key", "api", "alice", "--json").data["api_key"] != key
+    assert openlxd("user", "passwd", "alice", "--password-stdin", stdin="another horse\n").code == 0
+    assert openlxd("user", "delete", "alice", "--yes").code == 0
+    assert [user["username"] for user in openlxd("user", "list", "--json").data] == ["boss"]
+
+
+def test_quotas_are_shown_and_changed_in_part(openlxd: Openlxd) -> None:
+    """Only the parts that were named change."""
+    _add(openlxd, "alice")
+    before = openlxd("user", "quota", "alice", "--json").data["quota"]
+    after = openlxd("user", "quota", "alice", "memory=8GiB", "--json").data["quota"]
+    assert after == {**before, "memory_mib": 8192}
+    assert "8 GiB" in openlxd("user", "quota", "alice").out
+
+
+def test_ssh_keys_come_from_a_file_or_standard_input(openlxd: Openlxd, tmp_path: Path) -> None:
+    """The public key is registered and listed by its fingerprint; a private one is refused."""
+    import asyncssh
+
+    _add(openlxd, "alice")
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    (tmp_path / "id.pub").write_bytes(key.export_public_key())
+    assert openlxd("user", "key", "add", "alice", str(tmp_path / "id.pub"), "--name", "laptop").code == 0
+    listed = openlxd("user", "key", "list", "alice", "--json").data
+    assert [(found["name"], found["fingerprint"]) for found in listed] == [("laptop", key.get_fingerprint())]
+    assert openlxd("user", "key", "add", "alice", "-", stdin=key.export_public_key()).code == exits.CONFLICT
+    assert openlxd("user", "key", "add", "alice", "-", stdin=key.export_private_key()).code == exits.USAGE
+    assert openlxd("user", "key", "add", "alice", str(tmp_path / "missing")).code == exits.NOT_FOUND
+    assert openlxd("user", "key", "delete", str(listed[0]["id"])).code == 0
+    assert openlxd("user", "key", "list", "alice", "--json").data == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["user", "add", "alice", "other@example.org", "--password-stdin"], exits.CONFLICT),
+        (["user", "add", "carol", "alice@example.org", "--password-stdin"], exits.CONFLICT),
+        (["user", "add", "Carol", "--password-stdin"], exits.USAGE),
+        (["user", "add", "carol", "not an address", "--password-stdin"], exits.USAGE),
+        (["user", "add", "carol", "--quota", "bananas=2", "--password-stdin"], exits.USAGE),
+        (["user", "passwd", "nobody", "--password-stdin"], exits.NOT_FOUND),
+        (["user", "suspend", "nobody"], exits.NOT_FOUND),
+        (["user", "quota", "nobody"], exits.NOT_FOUND),
+        (["user", "delete", "nobody", "--yes"], exits.NOT_FOUND),
+        (["user", "key", "delete", "4711"], exits.NOT_FOUND),
+        (["container", "adopt", "default", "nothing", "alice"], exits.NOT_FOUND),
+    ],
+)
+def test_each_no_has_its_code_and_one_line(openlxd: Openlxd, arguments: list[str], code: int) -> None:
+    """A script can tell what happened from the code, a person from the line."""
+    _add(openlxd, "alice")
+    ran = openlxd(*arguments, stdin=PASSWORD)
+    assert ran.code == code, ran.err
+    assert ran.out == ""
+    assert ran.err.startswith("Error: ")
+    assert len(ran.err.splitlines()) == 1
+    assert [user["username"] for user in openlxd("user", "list", "--json").data] == ["alice"]
+
+
+@pytest.mark.parametrize(
+    "password", ["short\n", "x" * 73 + "\n", "密" * 25 + "\n", "\n", "", b"\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8\n"]
+)
+def test_a_password_that_cannot_be_set_is_refused(openlxd: Openlxd, password: str | bytes) -> None:
+    """Too short, over bcrypt's 72 bytes, empty or not text: one line, and no account."""
+    ran = openlxd("user", "add", "alice", "--password-stdin", stdin=password)
+    assert ran.code in (exits.USAGE, exits.FAILED)
+    assert ran.err.startswith("Error: ")
+    assert openlxd("user", "list", "--json").data == []
+
+
+def test_a_password_is_never_an_argument(openlxd: Openlxd) -> None:
+    """Others on the machine could read it; without a terminal the way out is named."""
+    assert openlxd("user", "add", "alice", "--password", "correct horse").code == exits.USAGE
+    ran = openlxd("user", "add", "alice", stdin=PASSWORD)
+    assert ran.code == exits.FAILED
+    assert "--password-stdin" in ran.err
+
+
+def test_deleting_asks_unless_told_not_to(openlxd: Openlxd) -> None:
+    """Without a terminal nothing is deleted by accident."""
+    _add(openlxd, "alice")
+    ran = openlxd("user", "delete", "alice", stdin="y\n")
+    assert ran.code == exits.FAILED
+    assert "--yes" in ran.err
+    assert len(openlxd("user", "list", "--json").data) == 1
+
+
+@pytest.mark.parametrize("listing", ["user list", "container list", "container list --unmanaged", "image list"])
+def test_every_listing_speaks_json(openlxd: Openlxd, listing: str) -> None:
+    """``--json`` prints one JSON list and nothing else on standard output."""
+    ran = openlxd(*listing.split(), "--json")
+    assert ran.code == 0
+    assert isinstance(ran.data, list)
+    assert openlxd(*listing.split()).code == 0
+
+
+def test_quiet_says_nothing_but_data(openlxd: Openlxd) -> None:
+    """``--quiet`` leaves standard error empty when all is well."""
+    ran = openlxd("--quiet", "user", "add", "alice", "--password-stdin", stdin=PASSWORD)
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
+def test_nothing_is_coloured(openlxd: Openlxd) -> None:
+    """Output is plain text, so NO_COLOR holds everywhere."""
+    _add(openlxd, "alice")
+    for arguments in (["--help"], ["user", "list"], ["config", "show"], ["nonsense"]):
+        ran = openlxd(*arguments)
+        assert "\x1b" not in ran.out + ran.err
+
+
+def test_settings_show_their_source_and_no_secret(openlxd: Openlxd, tmp_path: Path) -> None:
+    """The command line comes before the environment, that before the file, that before the default."""
+    file = tmp_path / "openlxd.toml"
+    file.write_text('registration = "off"\nssh_port = 1\nimages_url = "https://mirror.example.org"\n')
+    shown = openlxd(
+        "--config", str(file), "--set", "api_port=7777", "--set", "database_url=postgres://u:hunter22@h/d",
+        "config", "show", "--json",
+    )  # fmt: skip
+    values = {row["name"]: (row["value"], row["source"]) for row in shown.data}
+    assert values["registration"] == ("off", str(file))
+    assert values["ssh_port"] == ("0", "OPENLXD_SSH_PORT")
+    assert values["api_port"] == ("7777", "command line")
+    assert values["storage_pool"] == ("default", "default")
+    assert values["database_url"] == ("***", "command line")
+    assert "hunter22" not in shown.out + shown.err
+
+
+def test_the_database_is_backed_up_checked_and_put_back(openlxd: Openlxd, tmp_path: Path) -> None:
+    """A copy brings back what was there when it was made."""
+    _add(openlxd, "alice")
+    assert openlxd("db", "upgrade").code == 0
+    assert openlxd("db", "check").code == 0
+    assert openlxd("db", "check", "--json").data == {"ok": True, "problems": []}
+    copy = tmp_path / "copy.sqlite3"
+    assert openlxd("db", "backup", str(copy)).code == 0
+    _add(openlxd, "bobby")
+    assert openlxd("db", "restore", str(copy), "--yes").code == 0
+    assert [user["username"] for user in openlxd("user", "list", "--json").data] == ["alice"]
+    assert openlxd("db", "restore", str(tmp_path / "missing"), "--yes").code != 0
+
+
+def test_an_unreachable_lxd_is_7(openlxd: Openlxd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Scripts can try again later; accounts can be seen to all the same."""
+    monkeypatch.setenv("OPENLXD_LXD", "socket")
+    monkeypatch.setenv("OPENLXD_LXD_SOCKET", str(tmp_path / "nobody.socket"))
+    for arguments in (["image", "list"], ["setup"], ["up"]):
+        ran = openlxd(*arguments)
+        assert ran.code == exits.LXD_UNREACHABLE, (arguments, ran.err)
+        assert ran.err.startswith("Error: ")
+    assert openlxd("user", "list").code == 0
+
+
+def test_the_console_needs_a_terminal(openlxd: Openlxd) -> None:
+    """Without one it says so, rather than fill a file with escape codes."""
+    ran = openlxd("tui")
+    assert ran.code == exits.FAILED
+    assert ran.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "found"),
+    [
+        (["--lang", "zh", "version"], {"LANG": "en_GB.UTF-8"}, "zh"),
+        (["--lang=zh"], {}, "zh"),
+        ([], {"OPENLXD_LANG": "zh", "LANG": "en_GB.UTF-8"}, "zh"),
+        ([], {"LANG": "zh_CN.UTF-8"}, "zh_CN.UTF-8"),
+        ([], {}, "en"),
+    ],
+)
+def test_the_caller_chooses_the_language(
+    arguments: list[str], environment: dict[str, str], found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--lang, then OPENLXD_LANG, then the terminal's own."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert language(arguments) == found
