@@ -143,11 +143,11 @@ def _check_pool(host: LxdHost, name: str) -> Iterator[Finding]:
         yield note("pool", N_("The pool {name} is a plain folder: disk limits do not hold."), mend, name=name)
     elif percent >= 90:
         yield wrong(
-            "pool", N_("The pool {name} is {percent} % full."), N_("Grow it, or delete what nobody needs."),
+            "pool", N_("The pool {name} is full to {percent} %."), N_("Grow it, or delete what nobody needs."),
             name=name, percent=percent,
         )  # fmt: skip
     else:
-        yield ok("pool", N_("{name}: {driver}, {percent} % full."), name=name, driver=driver, percent=percent)
+        yield ok("pool", N_("{name}: {driver}, full to {percent} %."), name=name, driver=driver, percent=percent)
 
 
 def check_ports(settings: Settings) -> Iterator[Finding]:
