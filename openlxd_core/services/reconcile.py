@@ -81,7 +81,9 @@ class Reconciler:
                 else:
                     self._places.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), ROUND_SECONDS)
+                    # Not wait_for: before Python 3.12 it loses a cancellation that meets the wake-up.
+                    async with asyncio.timeout(ROUND_SECONDS):
+                        await self._wake.wait()
                 self._wake.clear()
         finally:
             listener.cancel()
@@ -146,9 +148,9 @@ class Reconciler:
                 with contextlib.suppress(OpenLXDError):
                     state = await self._lxd.state(row.project, row.name)
         values = _what_holds(row, instance, state)
-        if any(getattr(row, key) != value for key, value in values.items()):
-            if not await self._store(row, values):
-                self._places.add((row.project, row.name))  # somebody wrote meanwhile: look again
+        differs = any(getattr(row, key) != value for key, value in values.items())
+        if differs and not await self._store(row, values):
+            self._places.add((row.project, row.name))  # somebody wrote meanwhile: look again
         if state is not None and state.status == "running" and not (state.ipv4 and state.ipv6):
             self._look_later((row.project, row.name))
         else:

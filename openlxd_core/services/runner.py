@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 ATTEMPTS_MOST = 5
 """How often an operation may be cut short (by a crash of ours or of LXD) before it is given up."""
 
+PAUSE_SECONDS = 0.5
+"""Before LXD is asked again after it was lost; doubled each time, to ten seconds."""
+
 STATES = {"running": State.RUNNING, "stopped": State.STOPPED, "frozen": State.FROZEN}
 
 
@@ -93,7 +96,7 @@ class Runner:
 
     async def _to_the_end(self, job: steps.Job, work: Callable[[steps.Job], Awaitable[None]]) -> None:
         """Do ``work``, again from its beginning each time LXD was lost in the middle."""
-        pause = 0.5
+        pause = PAUSE_SECONDS
         while True:
             try:
                 await work(job)

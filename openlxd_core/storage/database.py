@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from tortoise import Tortoise
 from tortoise.context import TortoiseContext, set_global_context
+from tortoise.exceptions import ConfigurationError as TortoiseConfigurationError
 from tortoise.migrations.api import migrate
 
 from openlxd_core.domain.errors import ConfigurationError
@@ -88,7 +89,8 @@ async def open_database(url: str) -> AsyncIterator[None]:
         log.debug("database", file=str(file), sqlite=sqlite3.sqlite_version, journal=journal_mode())
     context = TortoiseContext()
     with context:
-        set_global_context(context)
+        with contextlib.suppress(TortoiseConfigurationError):  # only one can be the fallback
+            set_global_context(context)
         await context.init(config=tortoise_config(url))
         try:
             if file is None:

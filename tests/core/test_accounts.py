@@ -99,7 +99,7 @@ async def test_unknown_and_wrong_answer_alike(core: Core, alice: Actor) -> None:
 
 
 async def test_unknown_and_wrong_take_the_same_time(settings: Settings) -> None:
-    """An unknown account costs a hash as well: the medians are within a third of each other, not a hundredfold apart."""
+    """An unknown account costs a hash as well: the medians are near each other, not a hundredfold apart."""
     async with open_core(settings.model_copy(update={"bcrypt_rounds": 8}), lxd=SimulatedLxd()) as core:
         await add_user(core, "alice")
         times: dict[str, list[float]] = {"alice": [], "nobody": []}
