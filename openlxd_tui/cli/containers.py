@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from openlxd_core.domain.container import Container
 from openlxd_core.domain.units import format_mib
-from openlxd_core.i18n import N_, _
+from openlxd_core.i18n import _
 from openlxd_tui.cli.config import Json
 from openlxd_tui.cli.context import open_core, print_json, print_table, say
 
@@ -34,7 +34,7 @@ def _record(found: Container) -> dict[str, Any]:
 async def list_containers(
     *,
     unmanaged: Annotated[
-        bool, Parameter(help=N_("Those of LXD's containers that no account owns."), negative="")
+        bool, Parameter(help=_("Those of LXD's containers that no account owns."), negative="")
     ] = False,
     as_json: Json = False,
 ) -> None:

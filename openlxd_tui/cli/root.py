@@ -92,14 +92,12 @@ def build() -> App:
 def _launch(root: App) -> Any:
     def launch(
         *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-        config: Annotated[Path | None, Parameter(help=N_("Read this settings file."))] = None,
+        config: Annotated[Path | None, Parameter(help=_("Read this settings file."))] = None,
         set_: Annotated[
-            list[str] | None, Parameter(name="--set", help=N_("A setting for this run, as ssh_port=2022."), negative="")
+            list[str] | None, Parameter(name="--set", help=_("A setting for this run, as ssh_port=2022."), negative="")
         ] = None,
-        quiet: Annotated[
-            bool, Parameter(name=["--quiet", "-q"], help=N_("Say nothing but data."), negative="")
-        ] = False,
-        lang: Annotated[str | None, Parameter(help=N_("The language: en or zh."))] = None,
+        quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], help=_("Say nothing but data."), negative="")] = False,
+        lang: Annotated[str | None, Parameter(help=_("The language: en or zh."))] = None,
     ) -> Any:
         del lang  # read before anything could be said
         context.options.config = config

@@ -11,15 +11,15 @@ from openlxd_core.domain.account import User
 from openlxd_core.domain.actor import Role
 from openlxd_core.domain.quota import Quota, format_quota, parse_quota
 from openlxd_core.domain.units import format_mib
-from openlxd_core.i18n import N_, _
+from openlxd_core.i18n import _
 from openlxd_tui.cli.config import Json
 from openlxd_tui.cli.context import confirm, open_core, out, print_json, print_table, read_password, say, settings
 from openlxd_tui.cli.context import show as show_records
 
 Stdin = Annotated[
-    bool, Parameter(name="--password-stdin", help=N_("Read the password from standard input."), negative="")
+    bool, Parameter(name="--password-stdin", help=_("Read the password from standard input."), negative="")
 ]
-Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help=N_("Do not ask."), negative="")]
+Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help=_("Do not ask."), negative="")]
 
 
 def record(user: User) -> dict[str, Any]:
