@@ -159,6 +159,18 @@ def find_lxd(settings: Settings) -> Server | None:
     return None
 
 
+def settled(settings: Settings) -> Settings:
+    """The settings with ``auto`` decided as :func:`candidates` has it: the first socket that is there.
+
+    One that is there and does not answer is taken all the same: a host whose LXD is down for a moment must not
+    show its tenants simulated containers.
+    """
+    if settings.lxd != "auto" or settings.lxd_socket:
+        return settings
+    found = next((path for path in candidates(settings) if path.exists()), None)
+    return settings.model_copy(update={"lxd": "socket", "lxd_socket": found}) if found else settings
+
+
 def may_use(path: Path) -> bool:
     """Whether this process may read and write the socket."""
     return os.access(path, os.R_OK | os.W_OK)

@@ -47,8 +47,10 @@ def loaded() -> LoadedSettings:
 
 
 def settings() -> Settings:
-    """The settings in force. Raises ConfigurationError."""
-    return loaded().settings
+    """The settings in force, with LXD decided. Raises ConfigurationError."""
+    from openlxd_core.host.lxd import settled
+
+    return settled(loaded().settings)
 
 
 def child_environment(found: LoadedSettings) -> dict[str, str]:

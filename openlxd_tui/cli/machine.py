@@ -5,7 +5,7 @@ from __future__ import annotations
 from openlxd_core.i18n import _
 from openlxd_tui.cli import exits
 from openlxd_tui.cli.config import Json
-from openlxd_tui.cli.context import out, print_json, say, settings
+from openlxd_tui.cli.context import loaded, out, print_json, say
 
 
 def setup() -> None:
@@ -15,7 +15,7 @@ def setup() -> None:
     """
     from openlxd_core.host.setup import set_up
 
-    server = set_up(settings(), say)
+    server = set_up(loaded().settings, say)
     say(_("Ready: {kind} {version} at {path}.").format(
         kind=server.kind.upper(), version=server.version, path=server.socket
     ))  # fmt: skip
@@ -25,7 +25,7 @@ async def doctor(*, as_json: Json = False) -> int:
     """Check everything the product needs, and say how to mend what is wrong."""
     from openlxd_core.host.doctor import Level, examine
 
-    findings = await examine(settings())
+    findings = await examine(loaded().settings)
     if as_json:
         print_json(
             [

@@ -6,15 +6,15 @@ import asyncio
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from socket import gethostname
 from typing import Any, NoReturn
 
 from openlxd_core import systemd
 from openlxd_core.domain.actor import SYSTEM, Role
-from openlxd_core.domain.errors import ConfigurationError, LxdUnavailable
+from openlxd_core.domain.errors import ConfigurationError, Forbidden
 from openlxd_core.i18n import N_, _
 from openlxd_core.settings import LoadedSettings, Settings
 from openlxd_tui.cli import exits
@@ -64,7 +64,12 @@ def api() -> NoReturn:
 
 
 def _become(module: str, found: LoadedSettings) -> NoReturn:
+    from openlxd_core.host.lxd import settled
+
     environment = child_environment(found)
+    socket = settled(found.settings).lxd_socket
+    if socket is not None and found.settings.lxd == "auto":
+        environment["OPENLXD_LXD_SOCKET"] = str(socket)
     if "NOTIFY_SOCKET" in os.environ:  # it is systemd that waits for us
         environment["NOTIFY_SOCKET"] = os.environ["NOTIFY_SOCKET"]
     os.execve(sys.executable, python(module), environment)  # noqa: S606
@@ -73,22 +78,21 @@ def _become(module: str, found: LoadedSettings) -> NoReturn:
 def _lxd_environment(settings: Settings) -> dict[str, str]:
     """Which LXD both children use, decided once for both; sets one up where that can be done."""
     from openlxd_core.host import setup
-    from openlxd_core.host.lxd import find_lxd, may_use
+    from openlxd_core.host.lxd import find_lxd, may_use, settled
 
     if settings.lxd == "simulated" or settings.lxd.startswith("https://"):
         return {}
     server = find_lxd(settings)
     if server is None and setup.can_set_up():
-        say(_("There is no LXD on this machine yet; setting one up (OPENLXD_LXD=simulated would do without)."))
+        say(_("No LXD is running on this machine; setting one up (OPENLXD_LXD=simulated would do without)."))
         server = setup.set_up(settings, say)
-    if server is None:
+    socket = server.socket if server else settled(settings).lxd_socket
+    if socket is None:
         say(_("There is no LXD here and none can be installed from here: containers are simulated."))
         return {"OPENLXD_LXD": "simulated"}
-    if not may_use(server.socket):
-        raise LxdUnavailable(
-            N_("{path} may not be used by this account. Be root, or in the group lxd."), path=str(server.socket)
-        )
-    return {"OPENLXD_LXD": "socket", "OPENLXD_LXD_SOCKET": str(server.socket)}
+    if not may_use(socket):
+        raise Forbidden(N_("{path} may not be used by this account. Be root, or in the group lxd."), path=str(socket))
+    return {"OPENLXD_LXD": "socket", "OPENLXD_LXD_SOCKET": str(socket)}
 
 
 def _prepare_in_child(environment: dict[str, str]) -> dict[str, Any]:
@@ -131,7 +135,7 @@ def _say_where(found: LoadedSettings, prepared: dict[str, Any], addresses: dict[
     if options.quiet:
         return
     settings = found.settings
-    host = settings.public_address or socket.gethostname()
+    host = settings.public_address or gethostname()
     ssh_host, ssh_port = _host_and_port(addresses.get("ssh", ""), settings.ssh_host, settings.ssh_port)
     scheme = "http" if settings.api_tls == "off" else "https"
     api_host, api_port = _host_and_port(addresses.get("api", ""), settings.api_host, settings.api_port)
