@@ -186,7 +186,8 @@ class FrontDoor(asyncssh.SSHServer):
         prompts = [(translate(N_("Password: ")), False)]
         if read_login_name(username).account is None:
             prompts.insert(0, (translate(N_("Account: ")), True))
-        return "", "", "en", prompts
+        again = translate(N_("The account or the password is wrong.")) if self._tries else ""
+        return "", again, "en", prompts
 
     async def validate_kbdint_response(self, username: str, responses: Any) -> bool:
         """The answers."""

@@ -14,7 +14,8 @@ from typing import Any
 
 from openlxd_core.settings import Settings
 
-READY = {"openlxd_tui": "ssh_listening", "openlxd_api": "api_listening"}
+READY = {"openlxd_tui": ("ssh_listening", "address"), "openlxd_api": ("listening", "url")}
+"""The event that says a module listens, and where in it the port stands at the end."""
 
 
 def environment_of(settings: Settings, **more: str) -> dict[str, str]:
@@ -45,7 +46,7 @@ class Server:
         deadline = time.monotonic() + timeout
         while True:
             for event in self.events(seen):
-                if event.get("event") == READY[self.module]:
+                if event.get("event") == READY[self.module][0]:
                     self.ready: Mapping[str, Any] = event
                     return self
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -55,7 +56,7 @@ class Server:
     @property
     def port(self) -> int:
         """The port that it listens on."""
-        return int(str(self.ready["address"]).rpartition(":")[2])
+        return int(str(self.ready[READY[self.module][1]]).rpartition(":")[2])
 
     @property
     def pid(self) -> int:
