@@ -4,17 +4,6 @@ set -eu
 cd "$(dirname "$0")/.."
 bin=${BIN:-.venv/bin}
 step() { printf '== %s\n' "$*"; }
-# refuse WHAT PATTERN PATHS...: fail where the pattern is found
-refuse() {
-    what=$1
-    pattern=$2
-    shift 2
-    if grep -rnE --include='*.py' "$pattern" "$@"; then
-        printf 'Error: %s\n' "$what" >&2
-        exit 1
-    fi
-}
-
 step "format"
 "$bin/ruff" format --check --quiet .
 step "lint"
@@ -22,15 +11,13 @@ step "lint"
 step "types"
 "$bin/mypy"
 step "import contracts"
-"$bin/lint-imports" --no-timing 2>/dev/null || "$bin/lint-imports"
+"$bin/lint-imports" --no-logo
 
 step "house rules"
 grep -rnE --include='*.py' 'in_transaction' openlxd_core openlxd_tui openlxd_api | grep -v '^openlxd_core/storage/' &&
     { echo "Error: transactions go through openlxd_core.storage.transaction alone." >&2; exit 1; }
 grep -rnE --include='*.py' 'ops\.(AlterField|RemoveField)\(' openlxd_core/storage/migrations &&
     { echo "Error: these lose constraints and child rows in SQLite; use the safe operations." >&2; exit 1; }
-refuse "servers do not print; log, or write to the terminal that asked." '(^|[^.\w])print\(' openlxd_core openlxd_tui openlxd_api
-refuse "tokens are decoded with named algorithms." 'jwt\.decode\([^)]*\)$' openlxd_core openlxd_api
 [ -z "$(git ls-files keys | grep -vE '^keys/(README\.md|\.gitignore)$')" ] ||
     { echo "Error: keys/ holds README.md and .gitignore, never a secret." >&2; exit 1; }
 
