@@ -65,25 +65,32 @@ class Operations:
         """Write the intent and take the container in hand; inside a transaction. Raises Busy."""
         if container.operation_id:
             raise Busy(N_("Another operation on {name} is under way. Wait until it is done."), name=container.name)
+        operation_id = await self.begin_on(actor, kind, container.name, container.user_id, args)
+        container.operation_id = operation_id
+        container.error = None
+        await container.save()
+        await announce("container", "updated", container.name, container.user_id)
+        return operation_id
+
+    async def begin_on(
+        self, actor: Actor, kind: Kind, target: str, user_id: int | None, args: Mapping[str, Any]
+    ) -> str:
+        """Write the intent of work on something that is no container; inside a transaction."""
         row = await models.Operation.create(
             id=str(uuid.uuid4()),
             kind=kind.value,
-            user_id=container.user_id,
+            user_id=user_id,
             actor=actor.username,
             origin=actor.origin,
             address=actor.address[:64],
-            target=container.name,
+            target=target,
             status=OperationStatus.QUEUED.value,
             stage="queued",
             args=dict(args),
             worker=self._workers.id,
         )
-        container.operation_id = row.id
-        container.error = None
-        await container.save()
-        await audit.record(actor, f"container.{kind.value}", container.name, user_id=container.user_id)
+        await audit.record(actor, audit_name(kind), target, user_id=user_id)
         await _tell(row)
-        await announce("container", "updated", container.name, container.user_id)
         return row.id
 
     @transaction
@@ -117,7 +124,12 @@ class Operations:
         if error is not None:
             actor = Actor(SYSTEM.role, None, row.actor, row.origin, row.address)
             await audit.record(
-                actor, f"container.{row.kind}", row.target, user_id=row.user_id, outcome=error.code, detail=str(error)
+                actor,
+                audit_name(Kind(row.kind)),
+                row.target,
+                user_id=row.user_id,
+                outcome=error.code,
+                detail=str(error),
             )
         await _tell(row)
 
@@ -132,6 +144,11 @@ class Operations:
                 await row.save()
                 taken.append(row.id)
         return taken
+
+
+def audit_name(kind: Kind) -> str:
+    """What the audit calls an operation of this kind."""
+    return kind.value if "." in kind.value else f"container.{kind.value}"
 
 
 async def _tell(row: models.Operation) -> None:

@@ -48,6 +48,8 @@ class Runner:
         self._operations = operations
         self._quotas = quotas
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.others: dict[Kind, Callable[[str], Awaitable[None]]] = {}
+        """Who does the kinds that are about no container, by the operation's id; they write their own end."""
         # an operation must not inherit a session's language, nor a transaction's connection
         self._context = contextvars.copy_context()
 
@@ -66,6 +68,13 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, operation_id: str) -> None:
+        row = await models.Operation.filter(id=operation_id).first()
+        if row is not None and (other := self.others.get(Kind(row.kind))):
+            await other(operation_id)
+        elif row is not None:
+            await self._run_on_container(operation_id)
+
+    async def _run_on_container(self, operation_id: str) -> None:
         job = await self._load(operation_id)
         if job is None:
             return
