@@ -27,7 +27,7 @@ bench: $(VENV)/.dev  ## Measure sessions in one process against a process for ea
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 messages: $(VENV)/.dev  ## Collect the wording into the catalogues and compile them.
-	@scripts/messages.sh
+	@$(BIN)/python scripts/messages.py
 
 lock:  ## Pin every package anew (needs uv).
 	@scripts/lock.sh

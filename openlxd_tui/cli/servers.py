@@ -84,7 +84,7 @@ def _lxd_environment(settings: Settings) -> dict[str, str]:
         return {}
     server = find_lxd(settings)
     if server is None and setup.can_set_up():
-        say(_("No LXD is running on this machine; setting one up (OPENLXD_LXD=simulated would do without)."))
+        say(_("There is no LXD on this machine yet; setting one up (OPENLXD_LXD=simulated would do without)."))
         server = setup.set_up(settings, say)
     socket = server.socket if server else settled(settings).lxd_socket
     if socket is None:
