@@ -199,10 +199,10 @@ class OpenLXDApp(App[None], inherit_bindings=False):
 
     # Life and death
 
-    async def run_async(self, **options: Any) -> None:
+    async def run_async(self, **options: Any) -> Any:
         """Run the session. Leaves the loop's task factory as it was: it belongs to the whole process."""
         self._task_factory = asyncio.get_running_loop().get_task_factory()
-        await super().run_async(**options)
+        return await super().run_async(**options)
 
     async def _process_messages(self, *args: Any, **options: Any) -> None:
         loop = asyncio.get_running_loop()

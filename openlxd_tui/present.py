@@ -191,9 +191,14 @@ def short_mib(mib: float) -> str:
     raise AssertionError
 
 
+def now() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
+
+
 def age(since: datetime) -> str:
     """How long ago something was, in the session's language."""
-    return format_age(since, datetime.now(UTC) if since.tzinfo else datetime.now())
+    return format_age(since, now() if since.tzinfo else now().replace(tzinfo=None))
 
 
 def moment(at: datetime) -> str:

@@ -17,12 +17,12 @@ from textual.theme import Theme
 
 ROLES: dict[str, dict[str, str]] = {
     "openlxd-dark": {
-        "text": "#dadada", "quiet": "#9e9e9e", "faint": "#626262",
+        "text": "#dadada", "quiet": "#9e9e9e", "faint": "#767676",
         "good": "#5fd7af", "warn": "#ffd787", "bad": "#ff8787", "busy": "#ffd787",
         "accent": "#5fd7af", "cool": "#87afff",
     },
     "openlxd-light": {
-        "text": "#262626", "quiet": "#585858", "faint": "#9e9e9e",
+        "text": "#262626", "quiet": "#585858", "faint": "#808080",
         "good": "#00705f", "warn": "#875f00", "bad": "#af0000", "busy": "#875f00",
         "accent": "#00705f", "cool": "#005faf",
     },

@@ -20,8 +20,8 @@ class PasswordForm(Form[bool | None]):
     def fields(self) -> Sequence[Field]:
         """Old, new, again."""
         return [
-            Field("old", _(N_("Now")), secret=True, hint=_(N_("your password as it is"))),
-            Field("password", _(N_("New")), secret=True, hint=_(N_("8 characters or more"))),
+            Field("old", _(N_("Old password")), secret=True, hint=_(N_("as it is now"))),
+            Field("password", _(N_("New password")), secret=True, hint=_(N_("8 characters or more"))),
             Field("again", _(N_("Again")), secret=True, hint=_(N_("the new one once more"))),
         ]
 

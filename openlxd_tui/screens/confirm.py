@@ -81,6 +81,7 @@ class TypeToConfirm(Dialog[bool | None]):
         self._question = question
         self._explanation = explanation
         self._name_to_type = name
+        self.add_class("-danger")
         self._action = action
 
     def compose(self) -> ComposeResult:
@@ -95,7 +96,7 @@ class TypeToConfirm(Dialog[bool | None]):
                 label = Content(_(self._action))
                 yield Button(label, id="yes", variant="error", disabled=True, compact=True)
                 yield Button(Content(_(N_("Cancel"))), id="cancel", compact=True)
-                yield Words(_(N_("⏎ done   esc back")), "faint", classes="keys")
+                yield Words(_(N_("⏎ done   esc back")), "quiet", classes="keys")
 
     def on_mount(self) -> None:
         """Begin to type at once."""

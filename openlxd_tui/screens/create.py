@@ -31,7 +31,7 @@ def check_sizes(values: Mapping[str, str], left: Quota | None) -> dict[str, Mess
     for name, part in _FITS:
         rest = getattr(left, part)
         if name not in wrong and figures[part] > rest:
-            wrong[name] = Message(N_("Only {left} is left of the quota."), {"left": size_text(part, rest)})
+            wrong[name] = Message(N_("Only {left} left of your quota."), {"left": size_text(part, rest)})
     return wrong
 
 

@@ -67,7 +67,7 @@ class Form(Dialog[Result]):
             with Horizontal(classes="buttons"):
                 yield Button(Content(_(self.SUBMIT_TEXT)), id="submit", variant="primary", compact=True)
                 yield Button(Content(_(N_("Cancel"))), id="cancel", compact=True)
-                yield Words(_(N_("⏎ done   esc back")), "faint", classes="keys")
+                yield Words(_(N_("⏎ done   esc back")), "quiet", classes="keys")
 
     def on_mount(self) -> None:
         """Begin at the first field."""

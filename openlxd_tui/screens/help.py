@@ -57,7 +57,7 @@ class Keys(Widget):
         columns = 2 if self.size.width >= 90 else 1
         for title, node in self._sections():
             text.append("\n" + _(title) + "\n", style_for(self.app, "accent", bold=True))
-            lines = self._lines(node)
+            lines = self._lines(node, admin=self.app.actor.is_admin)  # type: ignore[attr-defined]
             half = -(-len(lines) // columns)
             for index in range(half):
                 for line in lines[index::half]:
@@ -71,10 +71,10 @@ class Keys(Widget):
         return text
 
     @staticmethod
-    def _lines(node: type[DOMNode]) -> list[tuple[str, str]]:
+    def _lines(node: type[DOMNode], *, admin: bool) -> list[tuple[str, str]]:
         lines: dict[str, list[str]] = {}
         for binding in node.BINDINGS:
-            if isinstance(binding, Binding) and binding.description:
+            if isinstance(binding, Binding) and binding.description and (admin or "users" not in binding.action):
                 keys = [key_name(key.strip()) for key in binding.key.split(",")]
                 lines.setdefault(_(binding.description), []).extend(keys)
         return [(" ".join(dict.fromkeys(keys)), words) for words, keys in lines.items()]

@@ -29,7 +29,7 @@ class FeedChange(Message):
         self.change = change
 
 
-class Page(Screen[None]):
+class Page(Screen[None], inherit_bindings=False):
     """A screen one can go to by its key."""
 
     PAGE: ClassVar[str] = ""
@@ -57,10 +57,14 @@ class Page(Screen[None]):
         """A change of the core; by default nobody here cares."""
 
 
-class Dialog(ModalScreen[Result]):
+class Dialog(ModalScreen[Result], inherit_bindings=False):
     """A question in front of a screen. Esc takes it away with None."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", N_("Back"))]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", N_("Back")),
+        Binding("tab", "app.focus_next", N_("Next field"), show=False),
+        Binding("shift+tab", "app.focus_previous", N_("Previous field"), show=False),
+    ]
 
     @property
     def session(self) -> OpenLXDApp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
@@ -81,7 +82,8 @@ class Palette(Dialog[None]):
 
     def _label(self, command: Command) -> Text:
         label = Text()
-        label.append(f"{key_name(command.key):>4}  ", style_for(self.app, "accent"))
+        name = key_name(command.key)
+        label.append(" " * max(0, 6 - cell_len(name)) + name + "  ", style_for(self.app, "accent"))
         label.append(command.words, style_for(self.app, "text"))
         return label
 

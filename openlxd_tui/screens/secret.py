@@ -29,14 +29,14 @@ class Secret(Dialog[None]):
 
     def compose(self) -> ComposeResult:
         """Title, explanation, the secret, how to copy it."""
-        with VerticalScroll(id="box"):
+        with VerticalScroll(id="box", classes="-form"):
             yield Words(self._title, "accent", bold=True, classes="title")
             yield Words(self._explanation, "quiet", classes="explanation")
             yield Words(self._secret, "text", bold=True, id="secret")
             yield Words(
-                _(N_("c copies it, where your terminal allows that; else select it with Shift and the mouse.")), "faint"
+                _(N_("c copies it, where your terminal allows that; else select it with Shift and the mouse.")), "quiet"
             )
-            yield Words(_(N_("⏎ puts it away for good")), "faint")
+            yield Words(_(N_("⏎ puts it away for good")), "quiet")
 
     def action_copy(self) -> None:
         """To the clipboard of the person's terminal."""

@@ -99,7 +99,7 @@ class SetPasswordForm(Form[bool | None]):
     def fields(self) -> Sequence[Field]:
         """Twice."""
         return [
-            Field("password", _(N_("New")), secret=True, hint=_(N_("8 characters or more"))),
+            Field("password", _(N_("New password")), secret=True, hint=_(N_("8 characters or more"))),
             Field("again", _(N_("Again")), secret=True, hint=_(N_("the new one once more"))),
         ]
 

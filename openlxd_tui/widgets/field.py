@@ -54,7 +54,7 @@ class Field(Container):
     DEFAULT_CSS = """
     Field {
         layout: horizontal; height: auto; margin: 0 0 1 0;
-        .field--name { width: 12; height: 1; }
+        .field--name { width: 14; height: 1; }
         .field--note { width: 1fr; height: auto; margin: 0 0 0 1; }
         Input { width: 26; }
         Select { width: 26; }
@@ -106,7 +106,7 @@ class Field(Container):
                 value=self._initial if self._initial else Select.NULL,
                 allow_blank=True,
             )
-        yield Words(self._hint, "faint", classes="field--note")
+        yield Words(self._hint, "quiet", classes="field--note")
 
     @property
     def value(self) -> str:
@@ -116,7 +116,7 @@ class Field(Container):
         chosen = self.query_one(Select).value
         return chosen if isinstance(chosen, str) else ""
 
-    def note(self, text: str, tint: Tint = "faint") -> None:
+    def note(self, text: str, tint: Tint = "quiet") -> None:
         """Say something beside the field."""
         self.query_one(".field--note", Words).say(text, tint)
 
@@ -126,7 +126,7 @@ class Field(Container):
 
     def content(self) -> None:
         """Nothing is wrong; say the hint again."""
-        self.note(self._hint, "faint")
+        self.note(self._hint, "quiet")
 
     def hint(self, text: str) -> None:
         """Another hint from now on."""

@@ -56,7 +56,7 @@ class Span:
     cell: Callable[[int], Cell]
 
 
-class RecordTable(ScrollView, Generic[T], can_focus=True):
+class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False):
     """The table. ``rows`` holds what is shown, in order."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -294,7 +294,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True):
     def on_resize(self) -> None:
         """Another width lays the columns out anew."""
         self.virtual_size = Size(self.size.width, len(self.rows) + 1)
-        self._drawn.clear()
+        self._drawn = {y: drawn for y, drawn in self._drawn.items() if y < self.size.height}
         self._show_cursor()
 
     def _places(self) -> list[tuple[Column[T], int]]:
@@ -366,7 +366,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True):
         """One visible line: the titles, then the records from the scroll position on."""
         width = self.scrollable_content_region.width
         if y == 0:
-            return strip_of(self.app, self._titles(), width, on="ox-raised")
+            return strip_of(self.app, self._titles(), width, on="ox-ground")
         index = self.scroll_offset.y + y - 1
         if index >= len(self.rows):
             self._drawn.pop(y, None)

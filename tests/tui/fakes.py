@@ -22,6 +22,8 @@ from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.quota import Quota, check_fits, in_use
 from openlxd_tui.shells import ShellResult
 
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+"""The moment at which all these things are; tests stop the clock here."""
 ALICE = Actor(Role.TENANT, 2, "alice", origin="ssh", address="192.0.2.7")
 ADMIN = Actor(Role.ADMIN, 1, "admin", origin="tui")
 ROOT = Actor(Role.ADMIN, None, "root", origin="tui")
@@ -29,7 +31,7 @@ ROOT = Actor(Role.ADMIN, None, "root", origin="tui")
 
 def container(name: str, state: State = State.RUNNING, **more: Any) -> Container:
     """A container, plausible in every field that is not given."""
-    now = datetime.now(UTC)
+    now = NOW
     number = sum(map(ord, name)) % 200 + 20
     running = state in (State.RUNNING, State.FROZEN)
     values: dict[str, Any] = {
@@ -62,7 +64,7 @@ def usage(cpu: float = 1.4, memory: float = 38, disk: float = 310) -> Usage:
 
 def operation(target: str, kind: Kind = Kind.CREATE, **more: Any) -> Operation:
     """An operation under way."""
-    now = datetime.now(UTC)
+    now = NOW
     values: dict[str, Any] = {
         "id": f"op-{target}-{kind}",
         "kind": kind,
@@ -91,7 +93,7 @@ def image(alias: str, description: str = "") -> Image:
 
 def user(number: int, name: str, **more: Any) -> User:
     """An account."""
-    then = datetime.now(UTC) - timedelta(days=12, hours=1)
+    then = NOW - timedelta(days=12, hours=1)
     values: dict[str, Any] = {
         "id": number,
         "username": name,
@@ -116,7 +118,7 @@ class FakeFeed:
     def send(self, topic: str, verb: str, key: str, user_id: int | None = 2, **data: Any) -> None:
         """Announce a change."""
         self.number += 1
-        change = Change(self.number, topic, verb, key, user_id, data, datetime.now(UTC))
+        change = Change(self.number, topic, verb, key, user_id, data, NOW)
         for queue in self.queues:
             queue.put_nowait(change)
 
@@ -140,7 +142,7 @@ class FakeLive:
     """Whether LXD answers, and what containers use."""
 
     def __init__(self) -> None:
-        self.state = LxdState(True, "lxd", "5.0.2", "", datetime.now(UTC))
+        self.state = LxdState(True, "lxd", "5.0.2", "", NOW)
         self.watchers = 0
         self.figures: dict[str, Usage] = {}
 
@@ -238,7 +240,7 @@ class FakeContainers:
         self.core.add(
             container(
                 name, State.CREATING, image=image, cpu=spec.cpu, memory_mib=spec.memory_mib, disk_mib=spec.disk_mib,
-                created_at=datetime.now(UTC),
+                created_at=NOW,
             )
         )  # fmt: skip
         self.core.feed.send("container", "created", name)
@@ -321,9 +323,7 @@ class FakeKeys:
         """One more."""
         self.core.calls.append(("add_key", public_key, name))
         self.core._fail()
-        key = SshKey(
-            len(self.core.ssh_keys) + 1, 2, name, "SHA256:" + "n7Vq" * 10 + "abc", public_key, datetime.now(UTC), None
-        )
+        key = SshKey(len(self.core.ssh_keys) + 1, 2, name, "SHA256:" + "n7Vq" * 10 + "abc", public_key, NOW, None)
         self.core.ssh_keys.append(key)
         return key
 
@@ -429,7 +429,7 @@ def a_busy_day(core: FakeCore) -> None:
         container("blog", image="debian/12", memory_mib=1024, disk_mib=10240),
         container("db", image="debian/12", cpu=2, memory_mib=2048, disk_mib=20480),
         container("mail", State.STOPPED, image="alpine/3.21"),
-        container("web1", State.CREATING, image="ubuntu/24.04", created_at=datetime.now(UTC) - timedelta(seconds=8)),
+        container("web1", State.CREATING, image="ubuntu/24.04", created_at=NOW - timedelta(seconds=8)),
         container("lab", State.FROZEN, image="ubuntu/24.04"),
         container(
             "old-ci", State.ERROR, image="debian/11",
