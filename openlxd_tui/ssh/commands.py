@@ -148,6 +148,8 @@ def _take_apart(name: str, command: Command, words: Sequence[str]) -> Words:
         if not word.startswith("--"):
             found.rest.append(word)
             continue
+        if word == "--help":
+            raise UsageError(_("Usage: {usage}").format(usage=command.usage))
         option, equals, value = word[2:].partition("=")
         if option in command.flags and not equals:
             found.flags.add(option)

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from openlxd_tui.ssh.terminal import TerminalKind
 
-_INPUT_STEP = 1024  # bytes parsed between two turns of the event loop
+_KEYS_STEP = 32  # bytes parsed between two turns of the event loop: each may be a key that paints
+_PASTE_STEP = 4096  # the same, in the middle of a paste
 _INPUT_HIGH = 64 * 1024  # waiting bytes past which the client is asked to wait
-_QUEUE_HIGH = 200  # messages that an app has not handled yet
+_QUEUE_HIGH = 8  # messages that an app handles in one go, without letting other sessions have their turn
+_WAIT_SECONDS = 0.01
 _RESIZE_SECONDS = 0.05
 
 _ENTER = (
@@ -177,13 +179,14 @@ class SshDriver(Driver):
         self._pump = None
         if not self._input:
             return
-        if self._app.message_queue_size > _QUEUE_HIGH:
-            self._pump = self._loop.call_later(0.02, self._read_some)
+        if self._unhandled() > _QUEUE_HIGH:
+            self._pump = self._loop.call_later(_WAIT_SECONDS, self._read_some)
             return
         data = self._input.popleft()
-        if len(data) > _INPUT_STEP:
-            self._input.appendleft(data[_INPUT_STEP:])
-            data = data[:_INPUT_STEP]
+        step = _PASTE_STEP if self._reader.pasting else _KEYS_STEP
+        if len(data) > step:
+            self._input.appendleft(data[step:])
+            data = data[:step]
         self._input_size -= len(data)
         if self._tick is not None:
             self._tick.cancel()
@@ -194,6 +197,11 @@ class SshDriver(Driver):
         else:
             self._terminal.resume_input()
         self._arm_tick()
+
+    def _unhandled(self) -> int:
+        """Messages that wait in the app, and in the widget that its keys go to."""
+        focused = self._app.focused if self._app._screen_stack else None
+        return self._app.message_queue_size + (focused.message_queue_size if focused is not None else 0)
 
     def _arm_tick(self) -> None:
         deadline = self._reader.deadline

@@ -66,6 +66,11 @@ class KeyReader:
             return STRING_SECONDS
         return ESCAPE_SECONDS if self._held else None
 
+    @property
+    def pasting(self) -> bool:
+        """Whether a paste has begun and not ended: what comes next is text, not keys."""
+        return self._paste is not None
+
     def feed(self, data: bytes) -> list[Message]:
         """The messages that ``data`` completes; runs of mouse moves come as the last of them."""
         text = self._held + self._decoder.decode(data)

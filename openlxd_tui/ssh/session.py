@@ -158,6 +158,8 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
 
     def _finish(self, status: int) -> None:
         if self._farewell is not None:
+            if self.kind.draws and self.has_terminal:
+                self.write(b"\r\x1b[K")  # whatever a shell left in this line
             self._say_error(clean(self._farewell.text(self.translator)))
             status = status or 1
         self._sink = None

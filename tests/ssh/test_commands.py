@@ -1,0 +1,172 @@
+"""What ``ssh openlxd@host COMMAND`` prints, passes through and returns."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from openlxd_core.domain.actor import SYSTEM
+from tests.ssh.rig import Rig, open_screen
+from tests.support.core import eventually
+
+
+async def test_nothing_asked_prints_the_usage(rig: Rig) -> None:
+    """No terminal and no command: the list of commands, exit status 0."""
+    status, out, err = await rig.ssh("-T", "openlxd@127.0.0.1")
+    assert status == 0
+    assert "list" in out
+    assert "whoami" in out
+    assert "exec NAME" in out
+    assert "Traceback" not in err
+
+
+async def test_the_usage_speaks_the_clients_language(rig: Rig) -> None:
+    """LANG of the client, where it sends one, chooses the language of that session alone."""
+    async with rig.connect() as connection:
+        chinese = await connection.run("help", env={"LANG": "zh_CN.UTF-8"})
+        english = await connection.run("help", env={"LANG": "en_GB.UTF-8"})
+        assert english.exit_status == chinese.exit_status == 0
+        assert str(english.stdout).startswith("Usage:")
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "says"),
+    [
+        ("nosuch", 2, "There is no command or container “nosuch”"),
+        ("web9", 2, "There is no command or container “web9”"),
+        ("id; uname -a", 2, "There is no command"),
+        ("$(id)", 2, "There is no command"),
+        ("'", 2, "quotes"),
+        ("info", 2, "Usage: info NAME"),
+        ("list --what", 2, "does not take --what"),
+        ("info nosuch", 3, "nosuch"),
+        ("start", 2, "Usage: start NAME"),
+        ("start --help", 2, "Usage: start NAME"),
+        ("wait web1 --timeout soon", 2, "not a number of seconds"),
+        ("create web1 debian/12", 6, "web1"),
+        ("create Web/2 debian/12", 2, "lower-case"),
+        ("create web2 debian/12 --memory 2bananas", 2, "2bananas"),
+        ("create web2 debian/12 --cpu 99", 5, "99"),
+        ("create web2 nosuch/1", 2, ""),
+    ],
+)
+async def test_each_mistake_gets_one_sentence_and_its_status(rig: Rig, command: str, status: int, says: str) -> None:
+    """Errors go to standard error in one line, with the exit status that scripts know."""
+    async with rig.connect() as connection:
+        result = await connection.run(command)
+    assert (result.exit_status, result.stdout) == (status, "")
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+
+
+async def test_a_tenant_lists_what_is_theirs(rig: Rig) -> None:
+    """``list`` shows one's own containers, for people and for programs; another tenant's do not exist."""
+    async with rig.connect() as alice, rig.connect("bob") as bob:
+        assert "web1" in (await alice.run("list")).stdout
+        assert "web1" not in (await bob.run("list")).stdout
+        assert json.loads((await bob.run("list --json")).stdout) == []
+        [web1] = json.loads((await alice.run("list --json")).stdout)
+        assert (web1["name"], web1["status"], web1["memory_mb"]) == ("web1", "running", 512)
+        theirs, missing = await bob.run("info web1"), await bob.run("info web7")
+        assert theirs.stderr.replace("web1", "web7") == missing.stderr
+        assert (await bob.run("web1")).exit_status == 2
+        assert (await bob.run("shell web1")).exit_status == 3
+
+
+async def test_a_container_comes_and_goes_by_commands(rig: Rig) -> None:
+    """create, stop, start and delete wait for their end and say it."""
+    async with rig.connect("bob") as bob:
+        made = await bob.run("create box debian/12 --cpu 1 --memory 256MiB --disk 1GiB --wait --json")
+        assert json.loads(made.stdout)["status"] == "done"
+        for verb, state in (("stop", "stopped"), ("start", "running")):
+            assert (await bob.run(f"{verb} box")).exit_status == 0
+            assert json.loads((await bob.run("info box --json")).stdout)["status"] == state
+        assert (await bob.run("delete box")).exit_status == 0
+        assert json.loads((await bob.run("list --json")).stdout) == []
+
+
+async def test_bytes_and_the_exit_status_pass_through(rig: Rig) -> None:
+    """exec, a container's name, and openlxd+name@host reach the container: input, both outputs, status."""
+    async with rig.connect() as connection:
+        result = await connection.run("exec web1 -- tar x --json", input=b"\x00\xff\x1b[2J", encoding=None)
+        assert result.stdout == b"$ <\x00\xff\x1b[2J>"
+        assert rig.lxd.shells[-1].command == ["tar", "x", "--json"]
+        result = await connection.run("exec web1 fail", input=b"fail", encoding=None)
+        assert (result.stdout, result.stderr) == (b"$ ", b"to stderr")
+        process = await connection.create_process("web1", encoding=None)
+        process.stdin.write(b"exit 42")
+        await process.wait_closed()
+        assert process.exit_status == 42
+    async with rig.connect("alice+web1") as connection:
+        await connection.run("uname -a; id", input=b"x", encoding=None)
+        assert rig.lxd.shells[-1].command == ["sh", "-c", "uname -a; id"]
+    await eventually(lambda: all(shell.closed for shell in rig.lxd.shells), "every shell closed")
+
+
+async def test_a_shell_has_the_clients_window_and_signals(rig: Rig) -> None:
+    """``ssh -t openlxd@host web1``: size, resizes and signals are the container's."""
+    async with rig.connect() as connection:
+        screen = await open_screen(connection, command="web1", size=(91, 31))
+        await screen.shows("$ ")
+        assert rig.lxd.shells[-1].terminal == (91, 31)
+        screen.process.change_terminal_size(132, 43)
+        await screen.shows("[132x43]")
+        screen.process.change_terminal_size(65535, 65535)
+        await screen.shows("[500x200]")
+        screen.process.send_signal("TERM")
+        await screen.shows("[signal 15]")
+        screen.type("你好".encode())
+        await screen.shows("<你好>")
+        screen.type(b"exit 3")
+        assert await screen.closes() == 3
+
+
+async def test_openssh_steps_into_a_shell(rig: Rig) -> None:
+    """OpenSSH's own client with -t and a container's name; its exit status is the shell's."""
+    status, out, _err = await rig.ssh("-tt", "alice@127.0.0.1", "web1", stdin=b"exit 5")
+    assert "$ " in out
+    assert status == 5
+
+
+async def test_a_shell_ends_with_the_tenant(rig: Rig) -> None:
+    """Suspending the account ends an open shell, its command too, and says why."""
+    async with rig.connect() as connection:
+        screen = await open_screen(connection, command="shell web1")
+        await screen.shows("$ ")
+        await rig.core.accounts.suspend(SYSTEM, "alice", "unpaid")
+        await screen.shows("This account is suspended: unpaid", timeout=2)
+        await screen.closes(timeout=2)
+        assert rig.lxd.shells[-1].closed
+
+
+async def test_a_shell_ends_with_its_client(rig: Rig) -> None:
+    """A connection that breaks ends the command in the container."""
+    connection = await rig.connect()
+    screen = await open_screen(connection, command="shell web1")
+    await screen.shows("$ ")
+    connection.abort()
+    await eventually(lambda: rig.lxd.shells[-1].closed, "the command ended")
+    await eventually(lambda: rig.console.limits.sessions == 0, "the session gone")
+
+
+async def test_a_flood_waits_for_its_reader(rig: Rig) -> None:
+    """Output that nobody reads stops the command, not the server's memory."""
+    async with rig.connect() as connection:
+        process = await connection.create_process("shell web1", encoding=None, window=65536)
+        process.channel.pause_reading()
+        process.stdin.write(b"flood 2000")  # 125 MiB
+        await eventually(lambda: rig.lxd.flooded > 0, "the flood begun")
+        last = -1
+        while last != rig.lxd.flooded:  # until it stands still
+            last = rig.lxd.flooded
+            await _turns(200)
+        assert rig.lxd.flooded < 16 * 2**20
+
+
+async def _turns(count: int) -> None:
+    import asyncio
+
+    for _ in range(count):
+        await asyncio.sleep(0.001)
