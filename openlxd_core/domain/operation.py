@@ -33,6 +33,10 @@ class Kind(StrEnum):
     RESUME = "resume"
     DELETE = "delete"
     RESIZE = "resize"
+    REINSTALL = "reinstall"
+    SNAPSHOT = "snapshot"
+    RESTORE = "restore"
+    SNAPSHOT_DELETE = "snapshot-delete"
 
 
 ENDED = frozenset({OperationStatus.DONE, OperationStatus.FAILED, OperationStatus.CANCELLED})

@@ -22,6 +22,9 @@ class Action(StrEnum):
     CONTAINER_DELETE = "container.delete"
     CONTAINER_SHELL = "container.shell"
     CONTAINER_ADOPT = "container.adopt"
+    CONTAINER_REINSTALL = "container.reinstall"
+    CONTAINER_PASSWORD = "container.password"  # noqa: S105 - an action, not a password
+    SNAPSHOT = "container.snapshot"
     OPERATION_VIEW = "operation.view"
     OPERATION_CANCEL = "operation.cancel"
     IMAGE_VIEW = "image.view"
@@ -42,8 +45,8 @@ class Owned(Protocol):
 
 _TENANT_OWN = {
     Action.ACCOUNT_OWN, Action.CONTAINER_VIEW, Action.CONTAINER_CREATE, Action.CONTAINER_POWER,
-    Action.CONTAINER_RESIZE, Action.CONTAINER_DELETE, Action.CONTAINER_SHELL, Action.OPERATION_VIEW,
-    Action.OPERATION_CANCEL, Action.AUDIT_VIEW,
+    Action.CONTAINER_RESIZE, Action.CONTAINER_DELETE, Action.CONTAINER_SHELL, Action.CONTAINER_REINSTALL,
+    Action.CONTAINER_PASSWORD, Action.SNAPSHOT, Action.OPERATION_VIEW, Action.OPERATION_CANCEL, Action.AUDIT_VIEW,
 }  # fmt: skip
 _TENANT_ANY = {Action.IMAGE_VIEW}
 

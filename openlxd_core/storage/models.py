@@ -201,3 +201,60 @@ class Setting(Model):
 
     class Meta:
         table = "settings"
+
+
+class Snapshot(Model):
+    """A snapshot that LXD holds or is about to hold, written first so that the count cannot be passed."""
+
+    id = fields.IntField(primary_key=True)
+    container: fields.ForeignKeyRelation[Container] = fields.ForeignKeyField(
+        "models.Container", related_name="snapshots", on_delete=fields.CASCADE
+    )
+    container_id: int
+    name = fields.CharField(max_length=100)
+    ready = fields.BooleanField(default=False)
+    created_at = fields.DatetimeField(auto_now_add=True)
+
+    class Meta:
+        table = "snapshots"
+        unique_together = (("container", "name"),)
+
+
+class Sample(Model):
+    """What a container used at one moment, thinned with age."""
+
+    id = fields.IntField(primary_key=True)
+    container: fields.ForeignKeyRelation[Container] = fields.ForeignKeyField(
+        "models.Container", related_name="samples", on_delete=fields.CASCADE
+    )
+    container_id: int
+    at = fields.DatetimeField(db_index=True)
+    cpu_percent = fields.FloatField(null=True)
+    memory_mb = fields.FloatField()
+    disk_mb = fields.FloatField()
+    processes = fields.IntField()
+    received = fields.BigIntField()
+    sent = fields.BigIntField()
+
+    class Meta:
+        table = "samples"
+        indexes = (("container_id", "at"),)
+
+
+class IdempotentAnswer(Model):
+    """The first answer to a request with an Idempotency-Key, for a day."""
+
+    id = fields.IntField(primary_key=True)
+    user_id = fields.IntField()
+    key = fields.CharField(max_length=255)
+    request = fields.CharField(max_length=64)
+    """SHA-256 over method, path and body: another request under the same key is a mistake."""
+    worker = fields.CharField(max_length=36)
+    """The process that answers: when that one is gone without an answer, the next asker may try."""
+    status: int | None = fields.IntField(null=True)
+    answer: Any = fields.JSONField(null=True)
+    created_at = fields.DatetimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        table = "idempotency"
+        unique_together = (("user_id", "key"),)
