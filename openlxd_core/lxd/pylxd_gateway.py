@@ -12,9 +12,11 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 import pylxd
 import requests
@@ -23,10 +25,10 @@ from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
 
 from openlxd_core.domain.console import ExecSession
 from openlxd_core.domain.container import Usage
-from openlxd_core.domain.errors import AlreadyExists, Busy, Conflict, NotFound
+from openlxd_core.domain.errors import AlreadyExists, Busy, Conflict, NotFound, OpenLXDError
 from openlxd_core.domain.text import clean
 from openlxd_core.lxd import refusals, walls
-from openlxd_core.lxd.exec import LxdExec
+from openlxd_core.lxd.exec import SETTLE, LxdExec
 from openlxd_core.lxd.gateway import (
     Instance,
     InstanceSpec,
@@ -78,6 +80,8 @@ class PylxdGateway:
         self._meter = Meter()
         self._disks: dict[Key, tuple[float, float]] = {}
         self._nic_without: frozenset[str] = frozenset()
+        self._admission: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._loses_output: bool | None = None
 
     async def open(self) -> None:
         """Get ready; LXD need not be there yet."""
@@ -209,12 +213,34 @@ class PylxdGateway:
         """Make a stopped container and return when LXD is done."""
         body = walls.instance_body(spec, self._pool)
         try:
-            operation = await self._change(lambda api: api.instances.post(json=body, params={"project": spec.project}))
-            await self._done(operation, CREATE_SECONDS, progress)
+            async with self._one_at_a_time(spec.project):
+                operation = await self._change(
+                    lambda api: api.instances.post(json=body, params={"project": spec.project})
+                )
+                done = asyncio.create_task(self._done(operation, CREATE_SECONDS, progress))
+                try:
+                    await self._counted(spec, done)
+                except BaseException:
+                    done.cancel()
+                    raise
+            await done
         except Refusal as refusal:
             raise translate(refusal, spec.name) from refusal
         if progress is not None:
             progress(100)
+
+    def _one_at_a_time(self, project: str) -> asyncio.Lock:
+        """LXD checks a project's limits, and only later writes the instance down: seen on 5.0.2, six creates of 64 MiB
+        at once all passed a limit of 192. So a project's changes are let in one after the other."""
+        return self._admission.setdefault(project, asyncio.Lock())
+
+    async def _counted(self, spec: InstanceSpec, done: asyncio.Task[None]) -> None:
+        """Wait until LXD counts the new instance, or has ended the create."""
+        while not done.done():
+            with suppress(OpenLXDError, Refusal):
+                await self._get(_path(spec.name), {"project": spec.project})
+                return
+            await asyncio.wait({done}, timeout=0.02)
 
     async def delete_instance(self, project: str, name: str) -> None:
         """Delete a container, whatever state it is in."""
@@ -238,6 +264,10 @@ class PylxdGateway:
 
     async def set_limits(self, project: str, name: str, cpu: int, memory_mib: int, disk_mib: int) -> None:
         """Change limits, live where LXD can; the root disk stays on its pool."""
+        async with self._one_at_a_time(project):
+            await self._set_limits(project, name, cpu, memory_mib, disk_mib)
+
+    async def _set_limits(self, project: str, name: str, cpu: int, memory_mib: int, disk_mib: int) -> None:
         found = await self._read(_path(name), {"project": project}, name=name)
         pool = ((found.get("expanded_devices") or {}).get("root") or {}).get("pool") or self._pool
         devices = {"root": {**(found.get("devices") or {}).get("root", {}), **walls.root_disk(pool, disk_mib)}}
@@ -333,10 +363,19 @@ class PylxdGateway:
         terminal: tuple[int, int] | None = None,
     ) -> ExecSession:
         """Run ``command`` in a running container."""
+        if terminal is None and await self._output_may_be_lost():
+            command = [*SETTLE, *command]
         try:
             return await LxdExec.start(self._lxd, project, _path(name), command, environment or {}, terminal)
         except Refusal as refusal:
             raise translate(refusal, name) from refusal
+
+    async def _output_may_be_lost(self) -> bool:
+        if self._loses_output is None:
+            environment = (await self._read("/1.0")).get("environment") or {}
+            version = tuple(int(n) for n in re.findall(r"\d+", str(environment.get("server_version")))[:2])
+            self._loses_output = environment.get("server") != "incus" and version < (5, 14)
+        return self._loses_output
 
     # -- asking ----------------------------------------------------------------------------------------------------
 

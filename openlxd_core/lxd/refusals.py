@@ -32,7 +32,9 @@ _QUOTAS = {
 }
 _COUNT = re.compile(r"Reached maximum number of (?:instances|containers)")
 _TAKEN = re.compile(r"already exists|already in use|already defined", re.IGNORECASE)
-_BUSY = re.compile(r"is busy running|being (?:created|deleted)|operation is already in progress", re.IGNORECASE)
+_BUSY = re.compile(
+    r"is busy running|being (?:created|deleted)|operation is already in progress|non-reusable operation", re.IGNORECASE
+)
 _MISSING = re.compile(r"not found|no such (?:object|instance|project)|Image not provided", re.IGNORECASE)
 _STARTING = re.compile(
     r"daemon is (?:starting|shutting down|not ready)|not (?:yet )?ready|shutting down", re.IGNORECASE

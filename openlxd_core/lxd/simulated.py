@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from openlxd_core.domain.console import ExecSession
-from openlxd_core.domain.container import Usage
+from openlxd_core.domain.container import Usage, check_name
 from openlxd_core.domain.errors import NotFound, OpenLXDError
 from openlxd_core.domain.text import clean
 from openlxd_core.lxd.gateway import (
@@ -38,7 +37,6 @@ from openlxd_core.lxd.simulated_shell import Machine, SimulatedExec
 from openlxd_core.lxd.simulated_world import State, World, note
 from openlxd_core.lxd.walls import marks_config
 
-_NAME = re.compile(r"[a-zA-Z](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 PACE = {"create_instance": 2.0, "start": 0.6, "address": 0.9, "stop": 0.5, "delete_instance": 0.4, "set_limits": 0.1}
 """Seconds that a verb takes at pace 1."""
 STEPS = 10
@@ -226,8 +224,7 @@ class SimulatedLxd:
         limits = state["projects"].get(spec.project)
         if limits is None:
             raise translate(Refusal("Project not found", 404), spec.project)
-        if not _NAME.fullmatch(spec.name):
-            raise translate(Refusal(f'Invalid instance name "{spec.name}"', 400), spec.name)
+        check_name(spec.name)
         if spec.fingerprint not in state["images"]:
             raise translate(Refusal("Image not provided for instance creation"), spec.fingerprint[:12])
         taken = state["instances"].get(_key(spec.project, spec.name))

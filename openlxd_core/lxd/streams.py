@@ -7,6 +7,7 @@ OutcomeUnknown once it may have arrived. LXD's own no is a :class:`Refusal`, for
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -61,15 +62,15 @@ class LxdSocket:
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None, *, seconds: float = READ_SECONDS) -> Any:
+    async def get(self, path: str, params: Mapping[str, str] | None = None, *, seconds: float | None = None) -> Any:
         """The metadata of a GET. Raises Refusal, LxdUnavailable."""
-        return (await self._json("GET", path, params, None, seconds)).get("metadata")
+        return (await self._json("GET", path, params, None, seconds or READ_SECONDS)).get("metadata")
 
-    async def get_text(self, path: str, *, seconds: float = READ_SECONDS) -> str:
+    async def get_text(self, path: str, *, seconds: float | None = None) -> str:
         """The plain text of a GET."""
         session = self._session(self._calls)
         try:
-            async with asyncio.timeout(seconds), session.get(path) as answer:
+            async with asyncio.timeout(seconds or READ_SECONDS), session.get(path) as answer:
                 text = await answer.text(errors="replace")
         except _LOST as error:
             raise unreachable() from error
@@ -170,14 +171,31 @@ class LxdSocket:
             socket = await self.websocket("/1.0/events", params, heartbeat=heartbeat)
         except Refusal as refusal:
             raise unreachable() from refusal
-        async with socket:
+        try:
             yield LxdEvent("connected")
-            async for message in socket:
-                if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                    event = read_event(message.data)
-                    if event is not None:
-                        yield event
+            while (data := await receive(socket)) is not None:
+                event = read_event(data)
+                if event is not None:
+                    yield event
+        finally:
+            await close_websocket(socket)
         raise unreachable() from socket.exception()
+
+
+async def receive(socket: aiohttp.ClientWebSocketResponse) -> bytes | str | None:
+    """The next message: bytes, or text; None at the end, however it came."""
+    try:
+        message = await socket.receive()
+    except (aiohttp.ClientError, ConnectionError):
+        return None  # the other side went away in the middle of a close
+    return message.data if message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT) else None
+
+
+async def close_websocket(socket: aiohttp.ClientWebSocketResponse) -> None:
+    """Close it; one whose other side has gone is closed already."""
+    with contextlib.suppress(ConnectionError, aiohttp.ClientError, TimeoutError):
+        async with asyncio.timeout(2):
+            await socket.close()
 
 
 class OperationFailed(Refusal):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from openlxd_core.domain.container import check_name
 from openlxd_core.lxd.gateway import InstanceSpec, ProjectSpec
 
 PROCESSES = 1000
@@ -79,9 +80,12 @@ def profile_devices(pool: str, network: str, without: frozenset[str] = frozenset
 
 
 def instance_body(spec: InstanceSpec, pool: str) -> dict[str, Any]:
-    """What makes the container; its security is fixed here."""
+    """What makes the container; its security is fixed here. Raises ValidationFailed.
+
+    LXD invents a name where there is none, so the rule for names is asked once more.
+    """
     return {
-        "name": spec.name,
+        "name": check_name(spec.name),
         "type": "container",
         "source": {"type": "image", "fingerprint": spec.fingerprint},
         "profiles": ["default"],

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from openlxd_core.domain.errors import OpenLXDError
-from tests.contract.rig import Rig, eventually
+from openlxd_core.lxd.pylxd_gateway import PylxdGateway
+from tests.contract.rig import Rig, eventually, rig_on
 from tests.support.lxd import LiveLxd, LxdCallFailed
 
 pytestmark = pytest.mark.live
 
 
 @pytest.fixture
-def real(rig: Rig) -> Rig:
-    """The real one only."""
-    if rig.kind != "real":
-        pytest.skip("the simulated LXD has no walls")
-    return rig
+async def real(live_lxd: LiveLxd) -> AsyncIterator[Rig]:
+    """The real one only: the simulated LXD has no walls."""
+    async with rig_on(PylxdGateway(live_lxd.socket), live_lxd) as made:
+        yield made
 
 
 def lxd_of(rig: Rig) -> LiveLxd:

@@ -31,14 +31,17 @@ def live_lxd() -> Iterator[LiveLxd]:
         lxd.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def spare_lxd() -> Iterator[LiveLxd]:
-    """A second LXD, for one test to kill; it holds ``busybox`` and ``heavy``, which takes a while to unpack."""
+    """A second LXD, for a module's tests to kill and start again.
+
+    It holds ``busybox`` and ``heavy``, which takes a while to unpack.
+    """
     require_live()
     lxd = LiveLxd.start()
     try:
         lxd.import_image("busybox")
-        lxd.import_image("heavy", description="A heavy image", ballast_mib=300)
+        lxd.import_image("heavy", description="A heavy image", ballast_mib=150)
         yield lxd
     finally:
         lxd.stop()
