@@ -87,6 +87,14 @@ class Usage:
     sent_bytes: int
 
 
+@dataclass(frozen=True)
+class Sample:
+    """What a container used at a moment in the past."""
+
+    at: datetime
+    usage: Usage
+
+
 def check_name(name: Any, field: str = "name") -> str:
     """A container name as LXD allows it. Raises ValidationFailed."""
     if isinstance(name, str) and _NAME.fullmatch(name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from openlxd_core.domain.actor import Actor
@@ -9,6 +10,7 @@ from openlxd_core.domain.console import ExecSession
 from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import Conflict, Suspended, ValidationFailed
 from openlxd_core.domain.policy import Action, require
+from openlxd_core.domain.text import is_plain
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import LxdGateway
 from openlxd_core.services import audit
@@ -26,6 +28,8 @@ _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }
 _COMMAND_BYTES_MAX = 64 * 1024
+_PASSWORD_BYTES_MAX = 128
+_PASSWORD_SECONDS = 30.0
 
 
 class Consoles:
@@ -63,6 +67,30 @@ class Consoles:
             environment["TERM"] = term
         await self._record(actor, container.name, container.user_id, "shell" if command is None else argv[0])
         return await self._lxd.exec(container.project, container.name, argv, environment=environment, terminal=terminal)
+
+    async def set_root_password(self, actor: Actor, name: str, password: str) -> None:
+        """Change the password of root inside a running container; it is kept nowhere.
+
+        Raises ValidationFailed, Conflict (not running, or the container has no ``chpasswd``).
+        """
+        container = to_container(await find_container(actor, name))
+        require(actor, Action.CONTAINER_PASSWORD, container)
+        if not 1 <= len(password.encode(errors="replace")) <= _PASSWORD_BYTES_MAX or not is_plain(password):
+            raise ValidationFailed.of("password", N_("This cannot be a password inside a container."))
+        session = await self.open(actor, name, ["chpasswd"])
+        try:
+            async with asyncio.timeout(_PASSWORD_SECONDS):
+                await session.write(f"root:{password}\n".encode())
+                await session.write_eof()
+                while (await session.read())[0]:
+                    pass
+                status = await session.wait()
+        except TimeoutError:
+            status = -1
+        finally:
+            await session.close()
+        if status != 0:
+            raise Conflict(N_("{name} did not take the new password."), name=container.name)
 
     @transaction
     async def _record(self, actor: Actor, name: str, user_id: int | None, detail: str) -> None:

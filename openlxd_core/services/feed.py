@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any
 
 import structlog
+from tortoise.expressions import Q
 from tortoise.functions import Max
 
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.feed import Change
+from openlxd_core.domain.policy import Action, require
 from openlxd_core.services.records import to_change
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import after_commit, transaction
@@ -106,6 +108,14 @@ class Feed:
         subscription = Subscription(actor, self._subscriptions.discard)
         self._subscriptions.add(subscription)
         return subscription
+
+    async def history(self, actor: Actor, after: int, limit: int = 500) -> Sequence[Change]:
+        """What happened after the change ``after`` that ``actor`` may see, oldest first; seven days are kept."""
+        require(actor, Action.OPERATION_VIEW)
+        found = models.Change.filter(id__gt=after)
+        if not actor.is_admin:
+            found = found.filter(Q(user_id=actor.user_id) | Q(topic__in=_FOR_EVERYBODY))
+        return [to_change(row) for row in await found.order_by("id").limit(limit)]
 
     def tell(self, change: Change) -> None:
         """Hand ``change`` to the subscribers of this process."""
