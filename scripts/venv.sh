@@ -20,12 +20,12 @@ if ! [ -x "$venv/bin/python" ]; then
     say "Making $venv with $("$python" --version)."
     if command -v uv >/dev/null; then
         UV_PYTHON_DOWNLOADS=never uv venv --quiet --python "$python" "$venv"
-    elif ! "$python" -m venv "$venv" 2>/dev/null; then
+    elif ! "$python" -m venv "$venv" >/dev/null 2>&1; then
         rm -rf "$venv"
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
             say "This Python cannot make virtual environments yet: installing python3-venv."
             apt-get -q update >/dev/null
-            DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends python3-venv >/dev/null
+            DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends python3-venv >/dev/null 2>&1
             "$python" -m venv "$venv"
         else
             say "Error: this Python cannot make virtual environments. On Debian or Ubuntu: apt-get install python3-venv"
@@ -41,8 +41,8 @@ with_uv() {
 }
 with_pip() {
     [ -x "$venv/bin/pip" ] || "$venv/bin/python" -m ensurepip --upgrade >/dev/null
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$requirements" &&
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$requirements" &&
+        "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 }
 say "Installing the packages of $requirements."
 with_uv || with_pip
