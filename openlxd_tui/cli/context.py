@@ -65,6 +65,36 @@ def child_environment(found: LoadedSettings) -> dict[str, str]:
     return environment
 
 
+def act_as_owner(found: Settings) -> None:
+    """As root on an installation whose state belongs to a service's account: go on as that account.
+
+    Otherwise what root makes there (a database, a journal, a lock) would be closed to the service.
+    """
+    if os.geteuid() != 0 or not found.state_dir.is_dir():
+        return
+    owner = found.state_dir.stat()
+    if owner.st_uid == 0:
+        return
+    import pwd
+
+    try:
+        os.initgroups(pwd.getpwuid(owner.st_uid).pw_name, owner.st_gid)  # the group lxd among them
+    except KeyError:
+        os.setgroups([])
+    os.setgid(owner.st_gid)
+    os.setuid(owner.st_uid)
+
+
+def hand_over(found: Settings) -> None:
+    """Give what root has made in the state directory to the directory's owner."""
+    if os.geteuid() != 0:
+        return
+    owner = found.state_dir.stat()
+    for path in found.state_dir.rglob("*"):
+        if path.lstat().st_uid == 0:
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
 @asynccontextmanager
 async def open_core(found: Settings | None = None) -> AsyncIterator[tuple[Core, Actor]]:
     """The product, and the local admin that whoever can read its files is."""
@@ -73,6 +103,7 @@ async def open_core(found: Settings | None = None) -> AsyncIterator[tuple[Core, 
     from openlxd_core import bootstrap, logs
 
     in_force = found or settings()
+    act_as_owner(in_force)
     logs.configure(in_force, "cli")
     logging.getLogger().setLevel(logging.ERROR)
     async with bootstrap.open_core(in_force, background=False) as core:

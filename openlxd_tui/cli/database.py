@@ -8,7 +8,7 @@ from openlxd_core.domain.text import clean
 from openlxd_core.i18n import _
 from openlxd_tui.cli import exits
 from openlxd_tui.cli.config import Json
-from openlxd_tui.cli.context import confirm, out, print_json, say, settings
+from openlxd_tui.cli.context import confirm, hand_over, out, print_json, say, settings
 from openlxd_tui.cli.users import Yes
 
 
@@ -16,7 +16,9 @@ async def upgrade() -> None:
     """Bring the database to this version. A copy of the one before is kept."""
     from openlxd_core import bootstrap
 
-    await bootstrap.upgrade_database(settings())
+    in_force = settings()
+    await bootstrap.upgrade_database(in_force)
+    hand_over(in_force)
     say(_("The database is up to date."))
 
 
@@ -30,7 +32,9 @@ async def backup(file: Path) -> None:
     """
     from openlxd_core import bootstrap
 
-    await bootstrap.backup_database(settings(), file)
+    in_force = settings()
+    await bootstrap.backup_database(in_force, file)
+    hand_over(in_force)
     say(_("The copy is in {path}.").format(path=file))
 
 
@@ -45,7 +49,9 @@ async def restore(file: Path, *, yes: Yes = False) -> None:
     from openlxd_core import bootstrap
 
     confirm(_("Replace the database with {path}?").format(path=file), yes)
-    await bootstrap.restore_database(settings(), file)
+    in_force = settings()
+    await bootstrap.restore_database(in_force, file)
+    hand_over(in_force)
     say(_("The database is what {path} held.").format(path=file))
 
 

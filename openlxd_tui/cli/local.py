@@ -8,7 +8,7 @@ import sys
 from openlxd_core.domain.errors import Forbidden, OpenLXDError
 from openlxd_core.i18n import N_, translator
 from openlxd_core.settings import Settings
-from openlxd_tui.cli.context import settings
+from openlxd_tui.cli.context import act_as_owner, settings
 
 
 async def tui() -> int:
@@ -17,6 +17,7 @@ async def tui() -> int:
         raise OpenLXDError(N_("The console needs a terminal. Elsewhere use the other commands, with --json."))
     in_force = settings()
     require_socket(in_force)
+    act_as_owner(in_force)
     from openlxd_core import bootstrap, logs
     from openlxd_tui.local import run_console
 

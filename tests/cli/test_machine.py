@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from openlxd_core.host.lxd import candidates, find_lxd, settled
 from openlxd_core.host.setup import set_up
 from openlxd_core.settings import Settings
 from openlxd_tui.cli import exits
+from openlxd_tui.cli.context import act_as_owner, hand_over
 from openlxd_tui.cli.servers import _host_and_port, _lxd_environment
 from tests.cli.conftest import Openlxd
 from tests.support.core import make_settings
@@ -163,3 +167,37 @@ def test_the_first_image_boots_and_takes_an_address(live_lxd: object) -> None:
         if fingerprint and fingerprint not in held:
             host.call("DELETE", f"/1.0/images/{fingerprint}")
     assert set(host.names("/1.0/images/aliases")) == aliases
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_leaves_nothing_that_the_service_cannot_use() -> None:
+    """On a service's state, root acts as the service's account, and hands over what it made before."""
+    folder = Path(tempfile.mkdtemp(prefix="olx-owner-"))
+    try:
+        state = folder / "state"
+        state.mkdir()
+        (state / "made-by-root").touch()
+        os.chown(state, 65534, 65534)
+        settings = make_settings(folder)
+        hand_over(settings)
+        assert (state / "made-by-root").stat().st_uid == 65534
+        child = os.fork()
+        if child == 0:  # in a process of its own: there is no way back
+            try:
+                act_as_owner(settings)
+                os._exit(0 if (os.geteuid(), os.getegid()) == (65534, 65534) else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_ones_own_state_is_left_as_it_is(tmp_path: Path) -> None:
+    """In a checkout nobody becomes anybody else."""
+    settings = make_settings(tmp_path)
+    settings.state_dir.mkdir()
+    before = os.geteuid()
+    act_as_owner(settings)
+    hand_over(settings)
+    assert os.geteuid() == before
