@@ -7,7 +7,7 @@ and fetched together; figures of use are read while this screen is in view, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import ClassVar
 
@@ -26,15 +26,14 @@ from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.quota import Quota
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
-from openlxd_tui.present import Cell, address, age, cpu_cell, matches, memory_cell, progress_cell, sentence, state_cell
-from openlxd_tui.screens.confirm import Choice, Confirm, TypeToConfirm
-from openlxd_tui.screens.create import CreateForm
-from openlxd_tui.screens.page import Page
-from openlxd_tui.screens.resize import ResizeForm
+from openlxd_tui.present import Cell, matches, progress_cell, sentence, state_cell
+from openlxd_tui.screens.container_actions import ContainerActions
+from openlxd_tui.widgets.container_columns import container_columns
 from openlxd_tui.widgets.details import Details
+from openlxd_tui.widgets.filter_line import FilterLine
 from openlxd_tui.widgets.lines import Banner, KeyBar, TopBar
 from openlxd_tui.widgets.quota_meter import QuotaMeter
-from openlxd_tui.widgets.record_table import Column, RecordTable, Span
+from openlxd_tui.widgets.record_table import RecordTable, Span
 
 USAGE_SECONDS = 3.0
 GATHER_SECONDS = 0.05
@@ -49,21 +48,11 @@ READY: dict[Kind, str] = {
 """What is said when an operation of this session is done; the rest can be seen in the row."""
 
 
-class ContainersPage(Page):
+class ContainersPage(ContainerActions):
     """Where everybody starts."""
 
     PAGE = "containers"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,e", "shell", N_("Shell")),
-        Binding("n", "create", N_("New")),
-        Binding("S", "start", N_("Start")),
-        Binding("s", "stop", N_("Stop")),
-        Binding("r", "restart", N_("Restart")),
-        Binding("p", "pause", N_("Pause")),
-        Binding("p", "resume", N_("Resume")),
-        Binding("t", "retry", N_("Try again")),
-        Binding("z", "resize", N_("Resize")),
-        Binding("d", "delete", N_("Delete")),
         Binding("slash", "filter", N_("Filter")),
         Binding("i", "details", N_("Details")),
         Binding("escape", "clear", N_("Clear the filter"), show=False),
@@ -99,12 +88,9 @@ class ContainersPage(Page):
 
     def __init__(self) -> None:
         super().__init__()
-        self._operations: dict[str, Operation] = {}
-        self._mine: set[str] = set()
         self._usage: Mapping[str, Usage] = {}
         self._dirty_names: set[str] = set()
         self._dirty_operations: set[str] = set()
-        self._seek = ""
         self._details_wanted: bool | None = None
         self._loaded = False
         self._view = ExitStack()
@@ -117,7 +103,7 @@ class ContainersPage(Page):
         yield Banner()
         with Box(id="body"):
             yield RecordTable[Container](
-                self._columns(),
+                container_columns(self._usage_of, owner=self.session.actor.is_admin),
                 lambda container: container.name,
                 sort_by="name",
                 span=self._span,
@@ -132,36 +118,6 @@ class ContainersPage(Page):
     def table(self) -> RecordTable[Container]:
         """The table."""
         return self.query_one("#containers", RecordTable)
-
-    def _columns(self) -> list[Column[Container]]:
-        columns: list[Column[Container]] = [
-            Column("name", N_("Name"), lambda c, _w: ((clean(c.name, 63), "text"),), 12, 0, 3, 40,
-                   sort=lambda c: c.name),
-            Column("state", N_("State"), lambda c, _w: state_cell(c), 11, 1, sort=lambda c: c.status.value),
-            Column("ipv4", "IPv4", lambda c, _w: address(c.ipv4), 15, 2, sort=lambda c: _by_number(c.ipv4)),
-            Column("ipv6", "IPv6", lambda c, _w: address(c.ipv6), 18, 8, 4, 39),
-            Column(
-                "cpu", N_("CPU"), lambda c, _w: cpu_cell(self._usage_of(c), c.cpu), 6, 4, align="right",
-                sort=lambda c: -(((u := self._usage_of(c)) and u.cpu_percent) or 0.0),
-            ),
-            Column(
-                "memory", N_("Memory"), lambda c, _w: memory_cell(self._usage_of(c), c.memory_mib), 14, 3,
-                align="right", sort=lambda c: -(((u := self._usage_of(c)) and u.memory_mib) or 0.0),
-            ),
-            Column("image", N_("Image"), lambda c, _w: ((clean(c.image, 60), "quiet"),), 10, 5, 2, 28,
-                   sort=lambda c: c.image),
-            Column("age", N_("Age"), lambda c, _w: ((age(c.created_at), "quiet"),), 6, 7, align="right",
-                   sort=lambda c: -c.created_at.timestamp()),
-        ]  # fmt: skip
-        if self.session.actor.is_admin:
-            columns.insert(
-                1,
-                Column(
-                    "owner", N_("Owner"), lambda c, _w: ((clean(c.owner, 32) or "–", "quiet"),), 9, 2, 1, 20,
-                    sort=lambda c: c.owner,
-                ),
-            )  # fmt: skip
-        return columns
 
     def _usage_of(self, container: Container) -> Usage | None:
         return self._usage.get(container.name) if container.status is State.RUNNING else None
@@ -377,7 +333,7 @@ class ContainersPage(Page):
     def place_details(self) -> None:
         """Beside the table where it is wide, beneath it where that was asked for, away where there is no room."""
         width, height = self.app.size
-        beside = width >= 110
+        beside = width >= (132 if self.session.actor.is_admin else 110)
         fits = beside or height >= 20
         wanted = beside if self._details_wanted is None else self._details_wanted
         self.set_class(wanted and fits, "-details")
@@ -399,9 +355,7 @@ class ContainersPage(Page):
         """Type to narrow the table."""
         line = self.query("#filter")
         if not line:
-            field = Input(
-                placeholder=_(N_("Filter by name, state, address, image or owner")), id="filter", compact=True
-            )
+            field = FilterLine(_(N_("Filter by name, state, address, image or owner")))
             self.mount(field, after=self.query_one("#body"))
             field.focus()
         else:
@@ -423,171 +377,36 @@ class ContainersPage(Page):
             self.action_clear()
         self.table.focus()
 
+    def action_focus_table(self) -> None:
+        """From the filter into the rows."""
+        self.table.focus()
+
     def action_clear(self) -> None:
         """All rows again."""
         self.query("#filter").remove()
         self.table.narrow(None)
         self.table.focus()
 
-    # What can be done
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what makes sense for the container under the cursor is offered."""
-        needs = _NEEDS.get(action)
-        if needs is None:
-            return action != "clear" or bool(self.query("#filter"))
-        container = self.table.current if self.is_mounted else None
-        if container is None:
-            return False
-        if container.name in self._operations and action not in ("shell", "delete"):
-            return False
-        return container.status in needs
-
-    def _power(self, call: Callable[[str], Awaitable[Operation]], name: str) -> None:
-        self._act(call, name)
-
-    @work(group="act")
-    async def _act(self, call: Callable[[str], Awaitable[Operation]], name: str) -> None:
-        try:
-            operation = await call(name)
-        except OpenLXDError as error:
-            self.session.say_error(error)
-            return
-        self.follow(operation)
-
     def follow(self, operation: Operation) -> None:
         """Show an operation that this session started, and say how it ends."""
-        self._mine.add(operation.id)
+        super().follow(operation)
         self._dirty_names.add(operation.target)
         self._dirty_operations.add(operation.id)
         self.fetch()
 
-    def action_start(self) -> None:
-        """Start it."""
-        if name := self.table.current_key:
-            self._act(lambda name: self.session.core.containers.start(self.session.actor, name), name)
-
-    def action_pause(self) -> None:
-        """Freeze its processes where they are."""
-        if name := self.table.current_key:
-            self._act(lambda name: self.session.core.containers.pause(self.session.actor, name), name)
-
-    def action_resume(self) -> None:
-        """Let them go on."""
-        if name := self.table.current_key:
-            self._act(lambda name: self.session.core.containers.resume(self.session.actor, name), name)
-
-    def action_retry(self) -> None:
-        """Try a failed create once more."""
-        if name := self.table.current_key:
-            self._act(lambda name: self.session.core.containers.retry(self.session.actor, name), name)
-
-    @work(group="ask")
-    async def action_stop(self) -> None:
-        """Stop it: gently, or by force where that is asked for."""
-        name = self.table.current_key
-        if name is None:
-            return
-        answer = await self.app.push_screen_wait(
-            Confirm(
-                _(N_("Stop {name}?")).format(name=clean(name, 63)),
-                _(N_("It is asked to shut down, and stopped by force after 30 seconds.")),
-                [Choice("stop", N_("Stop"), "y"), Choice("force", N_("Force stop now"), "f", danger=True)],
-            )
-        )
-        if answer:
-            actor, core = self.session.actor, self.session.core
-            self._act(lambda name: core.containers.stop(actor, name, force=answer == "force"), name)
-
-    @work(group="ask")
-    async def action_restart(self) -> None:
-        """Stop it and start it again."""
-        name = self.table.current_key
-        if name is None:
-            return
-        answer = await self.app.push_screen_wait(
-            Confirm(
-                _(N_("Restart {name}?")).format(name=clean(name, 63)),
-                _(N_("Everything that runs in it is ended first.")),
-                [Choice("restart", N_("Restart"), "y")],
-            )
-        )
-        if answer:
-            self._act(lambda name: self.session.core.containers.restart(self.session.actor, name), name)
-
-    @work(group="ask")
-    async def action_delete(self) -> None:
-        """Delete it, after its name was typed."""
-        name = self.table.current_key
-        if name is None:
-            return
-        sure = await self.app.push_screen_wait(
-            TypeToConfirm(
-                _(N_("Delete {name}?")).format(name=clean(name, 63)),
-                _(N_("The container and everything on its disk are gone for good.")),
-                clean(name, 63),
-            )
-        )
-        if sure:
-            self._act(lambda name: self.session.core.containers.delete(self.session.actor, name), name)
-
-    @work(group="ask")
-    async def action_create(self) -> None:
-        """Make a new one."""
-        operation = await self.app.push_screen_wait(CreateForm())
-        if operation is not None:
-            self._seek = operation.target
-            self.follow(operation)
-
-    @work(group="ask")
-    async def action_resize(self) -> None:
-        """Change its limits."""
-        container = self.table.current
-        if container is None:
-            return
-        operation = await self.app.push_screen_wait(ResizeForm(container))
-        if operation is not None:
-            self.follow(operation)
-
-    @work(group="shell", exclusive=True)
-    async def action_shell(self) -> None:
-        """Step into it."""
-        container = self.table.current
-        if container is None:
-            return
-        if container.status is not State.RUNNING:
-            self.session.notify(_(N_("Only a running container has a shell. Press S to start it.")), severity="warning")
-            return
-        result = await self.session.step_into(container.name)
-        if result.error is not None:
-            self.session.notify(sentence(result.error), severity="error", timeout=10)
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The filter's keys only where they mean something."""
+        if action == "filter":
+            return not self.query("#filter:focus")
+        if action == "clear":
+            return bool(self.query("#filter"))
+        return super().check_action(action, parameters)
 
     def action_reload(self) -> None:
         """Read everything again."""
         self.load()
 
 
-def _by_number(address_text: str) -> tuple[int, ...]:
-    """IPv4 addresses in the order of their numbers; none comes last."""
-    parts = address_text.split(".")
-    return tuple(int(p) for p in parts) if len(parts) == 4 and all(p.isdigit() for p in parts) else (256,)
-
-
 def _state_words(container: Container) -> tuple[str, str]:
     """A state as LXD calls it and as the session's language does."""
     return container.status.value, "".join(text for text, _tint in state_cell(container))
-
-
-_ANY = frozenset(State)
-_NEEDS: dict[str, frozenset[State]] = {
-    "shell": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
-    "start": frozenset({State.STOPPED}),
-    "stop": frozenset({State.RUNNING, State.FROZEN}),
-    "restart": frozenset({State.RUNNING}),
-    "pause": frozenset({State.RUNNING}),
-    "resume": frozenset({State.FROZEN}),
-    "retry": frozenset({State.ERROR, State.MISSING}),
-    "resize": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
-    "delete": _ANY - {State.DELETING, State.CREATING},
-}
-"""In which states an action is offered; the services judge again."""

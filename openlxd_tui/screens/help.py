@@ -73,11 +73,17 @@ class Keys(Widget):
     @staticmethod
     def _lines(node: type[DOMNode], *, admin: bool) -> list[tuple[str, str]]:
         lines: dict[str, list[str]] = {}
-        for binding in node.BINDINGS:
+        bindings = [b for kind in reversed(node.__mro__) for b in _own_bindings(kind)]
+        for binding in bindings:
             if isinstance(binding, Binding) and binding.description and (admin or "users" not in binding.action):
                 keys = [key_name(key.strip()) for key in binding.key.split(",")]
                 lines.setdefault(_(binding.description), []).extend(keys)
         return [(" ".join(dict.fromkeys(keys)), words) for words, keys in lines.items()]
+
+
+def _own_bindings(kind: type) -> list[BindingType]:
+    """The bindings that one class of ours adds to those of the classes above it."""
+    return list(vars(kind).get("BINDINGS", ())) if kind.__module__.startswith("openlxd_tui") else []
 
 
 class HelpPage(Page):

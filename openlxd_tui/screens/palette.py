@@ -44,7 +44,9 @@ class Palette(Dialog[None]):
     def __init__(self, screen: Screen[Any]) -> None:
         super().__init__()
         seen: dict[str, Command] = {}
-        for active in screen.active_bindings.values():
+        # what the screen can do comes first, then what works everywhere, then what tables can do
+        order = {type(screen): 0, type(screen.app): 1}
+        for active in sorted(screen.active_bindings.values(), key=lambda a: order.get(type(a.node), 2)):
             binding = active.binding
             if active.enabled and binding.description and not binding.action.startswith(_NOT_HERE):
                 command = Command(binding.key, _(binding.description), binding.action, active.node)

@@ -43,21 +43,22 @@ class Details(Widget):
             return text
         text.append(clean(container.name, 63) + "\n", style_for(self.app, "accent", bold=True))
         self._line(text, state_cell(container))
-        text.append("\n")
+        if self.size.height > 12 or container.error is None:
+            text.append("\n")
         if self._operation is not None:
             full, empty = bar(self._operation.progress / 100, 14)
             self._line(text, ((stage_word(self._operation), "busy"),))
             self._line(text, ((full, "busy"), (empty, "faint"), (f" {self._operation.progress}%", "quiet")))
             text.append("\n")
+        if container.error is not None:
+            self._line(text, ((sentence(container.error), "bad"),))
+            if container.status is State.ERROR:
+                self._line(text, ((_(N_("Press t to try again or d to delete it.")), "quiet"),))
+            text.append("\n")
         for label, cell in self._facts(container):
             title = _(label)
             text.append(title + " " * max(1, 10 - width_of(((title, "quiet"),))), style_for(self.app, "quiet"))
             self._line(text, cell)
-        if container.error is not None:
-            text.append("\n")
-            self._line(text, ((sentence(container.error), "bad"),))
-            if container.status is State.ERROR:
-                self._line(text, ((_(N_("Press t to try again or d to delete it.")), "quiet"),))
         return text
 
     def _line(self, text: Text, cell: Cell) -> None:

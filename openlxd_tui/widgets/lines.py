@@ -115,7 +115,8 @@ class Banner(Line):
 
 
 KEY_NAMES = {
-    "enter": "⏎", "escape": "esc", "slash": "/", "question_mark": "?", "colon": ":", "ctrl+p": "^p", "ctrl+l": "^l",
+    "enter": "⏎", "ctrl+r": "^r", "ctrl+t": "^t", "ctrl+n": "^n",
+    "escape": "esc", "slash": "/", "question_mark": "?", "colon": ":", "ctrl+p": "^p", "ctrl+l": "^l",
     "ctrl+c": "^c", "ctrl+q": "^q", "ctrl+s": "^s", "ctrl+d": "^d", "ctrl+u": "^u", "up": "↑", "down": "↓",
     "pageup": "pgup", "pagedown": "pgdn", "delete": "del", "space": "␣", "tab": "tab",
 }  # fmt: skip

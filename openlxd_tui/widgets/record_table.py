@@ -381,6 +381,8 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         here = index == self.cursor
         edge: Piece = ("▎" if here else " ", "accent")
         plain = bool(getattr(self.app, "few_colors", False))
+        if here and plain:  # reversed, every colour would be a block of its own
+            pieces = [(text, "text") for text, _tint in pieces]
         return strip_of(
             self.app,
             (edge, *pieces[:-1]),

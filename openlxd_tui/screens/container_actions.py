@@ -1,0 +1,191 @@
+"""What can be done with the container under the cursor: the keys, the questions, the calls.
+
+Which action is offered follows from the container's state; whether it is allowed, the services say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+from textual import work
+from textual.binding import Binding, BindingType
+
+from openlxd_core.domain.container import Container, State
+from openlxd_core.domain.errors import OpenLXDError
+from openlxd_core.domain.operation import Operation
+from openlxd_core.domain.text import clean
+from openlxd_core.i18n import N_, _
+from openlxd_tui.present import sentence
+from openlxd_tui.screens.confirm import Choice, Confirm, TypeToConfirm
+from openlxd_tui.screens.create import CreateForm
+from openlxd_tui.screens.page import Page
+from openlxd_tui.screens.resize import ResizeForm
+from openlxd_tui.widgets.record_table import RecordTable
+
+_ANY = frozenset(State)
+_NEEDS: dict[str, frozenset[State]] = {
+    "shell": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
+    "start": frozenset({State.STOPPED}),
+    "stop": frozenset({State.RUNNING, State.FROZEN}),
+    "restart": frozenset({State.RUNNING}),
+    "pause": frozenset({State.RUNNING}),
+    "resume": frozenset({State.FROZEN}),
+    "retry": frozenset({State.ERROR, State.MISSING}),
+    "resize": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
+    "delete": _ANY - {State.DELETING, State.CREATING},
+}
+"""In which states an action is offered; the services judge again."""
+
+
+class ContainerActions(Page):
+    """The actions of the containers screen, which brings the table."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,e", "shell", N_("Shell")),
+        Binding("n", "create", N_("New")),
+        Binding("S", "start", N_("Start")),
+        Binding("s", "stop", N_("Stop")),
+        Binding("r", "restart", N_("Restart")),
+        Binding("p", "pause", N_("Pause")),
+        Binding("p", "resume", N_("Resume")),
+        Binding("t", "retry", N_("Try again")),
+        Binding("z", "resize", N_("Resize")),
+        Binding("d", "delete", N_("Delete")),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._operations: dict[str, Operation] = {}
+        self._mine: set[str] = set()
+        self._seek = ""
+
+    @property
+    def table(self) -> RecordTable[Container]:
+        """The table."""
+        raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what makes sense for the container under the cursor is offered."""
+        needs = _NEEDS.get(action)
+        if needs is None:
+            return True
+        container = self.table.current if self.is_mounted else None
+        if container is None:
+            return False
+        if container.name in self._operations and action not in ("shell", "delete"):
+            return False
+        return container.status in needs
+
+    @work(group="act")
+    async def _act(self, call: Callable[[str], Awaitable[Operation]], name: str) -> None:
+        try:
+            operation = await call(name)
+        except OpenLXDError as error:
+            self.session.say_error(error)
+            return
+        self.follow(operation)
+
+    def follow(self, operation: Operation) -> None:
+        """Take note of an operation that this session started."""
+        self._mine.add(operation.id)
+
+    def action_start(self) -> None:
+        """Start it."""
+        if name := self.table.current_key:
+            self._act(lambda name: self.session.core.containers.start(self.session.actor, name), name)
+
+    def action_pause(self) -> None:
+        """Freeze its processes where they are."""
+        if name := self.table.current_key:
+            self._act(lambda name: self.session.core.containers.pause(self.session.actor, name), name)
+
+    def action_resume(self) -> None:
+        """Let them go on."""
+        if name := self.table.current_key:
+            self._act(lambda name: self.session.core.containers.resume(self.session.actor, name), name)
+
+    def action_retry(self) -> None:
+        """Try a failed create once more."""
+        if name := self.table.current_key:
+            self._act(lambda name: self.session.core.containers.retry(self.session.actor, name), name)
+
+    @work(group="ask")
+    async def action_stop(self) -> None:
+        """Stop it: gently, or by force where that is asked for."""
+        name = self.table.current_key
+        if name is None:
+            return
+        answer = await self.app.push_screen_wait(
+            Confirm(
+                _(N_("Stop {name}?")).format(name=clean(name, 63)),
+                _(N_("It is asked to shut down, and stopped by force after 30 seconds.")),
+                [Choice("stop", N_("Stop"), "y"), Choice("force", N_("Force stop now"), "f", danger=True)],
+            )
+        )
+        if answer:
+            actor, core = self.session.actor, self.session.core
+            self._act(lambda name: core.containers.stop(actor, name, force=answer == "force"), name)
+
+    @work(group="ask")
+    async def action_restart(self) -> None:
+        """Stop it and start it again."""
+        name = self.table.current_key
+        if name is None:
+            return
+        answer = await self.app.push_screen_wait(
+            Confirm(
+                _(N_("Restart {name}?")).format(name=clean(name, 63)),
+                _(N_("Everything that runs in it is ended first.")),
+                [Choice("restart", N_("Restart"), "y")],
+            )
+        )
+        if answer:
+            self._act(lambda name: self.session.core.containers.restart(self.session.actor, name), name)
+
+    @work(group="ask")
+    async def action_delete(self) -> None:
+        """Delete it, after its name was typed."""
+        name = self.table.current_key
+        if name is None:
+            return
+        sure = await self.app.push_screen_wait(
+            TypeToConfirm(
+                _(N_("Delete {name}?")).format(name=clean(name, 63)),
+                _(N_("The container and everything on its disk are gone for good.")),
+                clean(name, 63),
+            )
+        )
+        if sure:
+            self._act(lambda name: self.session.core.containers.delete(self.session.actor, name), name)
+
+    @work(group="ask")
+    async def action_create(self) -> None:
+        """Make a new one."""
+        operation = await self.app.push_screen_wait(CreateForm())
+        if operation is not None:
+            self._seek = operation.target
+            self.follow(operation)
+
+    @work(group="ask")
+    async def action_resize(self) -> None:
+        """Change its limits."""
+        container = self.table.current
+        if container is None:
+            return
+        operation = await self.app.push_screen_wait(ResizeForm(container))
+        if operation is not None:
+            self.follow(operation)
+
+    @work(group="shell", exclusive=True)
+    async def action_shell(self) -> None:
+        """Step into it."""
+        container = self.table.current
+        if container is None:
+            return
+        if container.status is not State.RUNNING:
+            self.session.notify(_(N_("Only a running container has a shell. Press S to start it.")), severity="warning")
+            return
+        result = await self.session.step_into(container.name)
+        if result.error is not None:
+            self.session.notify(sentence(result.error), severity="error", timeout=10)
