@@ -1,7 +1,8 @@
 """The tiers of the suite: which test belongs to which, and a closing line that says which of them ran.
 
 quick needs nothing; ssh drives a real SSH listener and OpenSSH's client; live starts an LXD of its own; browser
-drives Chromium. With ``OPENLXD_REQUIRE_LIVE=1`` a test of the last three that is skipped has failed.
+drives Chromium. With ``OPENLXD_REQUIRE_LIVE=1`` a tier of the last three that was skipped as a whole has failed,
+and so has each test of theirs that was skipped because the machine lacks something (“… needs …”).
 """
 
 from __future__ import annotations
@@ -47,12 +48,22 @@ def pytest_runtest_makereport(
     if report.skipped and not hasattr(report, "wasxfail"):
         reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
         _reasons[tier].add(reason.removeprefix("Skipped: "))
-        if REQUIRE_LIVE and tier != "quick":
+        if REQUIRE_LIVE and tier != "quick" and " needs " in reason:
             report.outcome = "failed"
             report.longrepr = f"OPENLXD_REQUIRE_LIVE=1, but this was skipped: {reason}"
     if report.when == "call" or (report.when == "setup" and not report.passed):
         _counts[tier][report.outcome] += 1
     return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run where a whole tier was skipped that must run."""
+    if REQUIRE_LIVE and _skipped_tiers() and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _skipped_tiers() -> list[str]:
+    return [t for t in TIERS[1:] if _counts[t]["skipped"] and not _counts[t]["passed"] + _counts[t]["failed"]]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -65,6 +76,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         line = f"{tier:<8} " + (", ".join(said) if counts else "not part of this run")
         if _reasons[tier]:
             line += " (" + "; ".join(sorted(_reasons[tier]))[:300] + ")"
+        if REQUIRE_LIVE and tier in _skipped_tiers():
+            line += ": OPENLXD_REQUIRE_LIVE=1, so this run has failed"
         terminalreporter.write_line(line, red=bool(counts["failed"]), green=bool(ran and not counts["failed"]))
 
 
