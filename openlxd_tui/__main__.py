@@ -39,6 +39,7 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with open_core(settings) as core:
         console = SshConsole(core)
+        console.settle()
         await console.start()
         try:
             log.info("ssh_listening", address=console.address)

@@ -27,6 +27,7 @@ async def main() -> None:
         ssh_unauthenticated=1000,
         ssh_per_address=1000,
     ) as rig:
+        rig.console.settle()
         _key, path = await rig.register_key(rig.alice)
         print(rig.port, path, flush=True)
         await asyncio.to_thread(sys.stdin.read)

@@ -228,7 +228,7 @@ async def test_what_happens_to_an_account_happens_to_its_sessions(rig: Rig, act:
 
 
 async def test_ten_megabytes_of_paste_stop_nobody(rig: Rig) -> None:
-    """A paste of ten megabytes, bracketed or not, is cut or taken bit by bit; a neighbour's key is painted meanwhile."""
+    """Ten megabytes of paste, bracketed or not, are cut or taken bit by bit; a neighbour's keys are painted meanwhile."""
     async with rig.connect() as connection, rig.connect("bob") as other:
         neighbour = await open_screen(other)
         await neighbour.shows("ready")
@@ -261,36 +261,35 @@ async def test_an_unterminated_paste_ends_by_itself(rig: Rig) -> None:
 async def test_a_client_that_never_reads_loses_frames_and_then_its_session(tmp_path: Path) -> None:
     """Frames are left out past the buffer's limit, everything is painted anew when the client catches up, and a
     client that never does is dropped."""
-    async with running(tmp_path, slow_seconds=1.5) as rig:
-        async with rig.connect() as connection:
-            screen = await open_screen(connection, size=(200, 60), window=32768)
-            await screen.shows("ready")
-            session = next(iter(next(iter(rig.console._doors)).sessions))
-            screen.process.channel.pause_reading()
-            app = session._app
-            for _ in range(150):
-                app.refresh(layout=True)
-                await asyncio.sleep(0.002)
-                if session.congested:
-                    break
-            assert session.congested
-            for _ in range(30):
-                app.refresh(layout=True)
-                await asyncio.sleep(0.002)
-            waiting = session._channel.get_write_buffer_size()
-            assert waiting < 2**20
-            screen.process.channel.resume_reading()
-            await eventually(lambda: not session.congested, "caught up")
-            screen.forget()
-            await screen.into_field(b"afterwards")
-            await screen.shows("afterwards")
-            screen.process.channel.pause_reading()
-            for _ in range(400):
-                app.refresh(layout=True)
-                await asyncio.sleep(0.002)
-                if session.congested:
-                    break
-            await eventually(lambda: rig.console.limits.sessions == 0, "dropped")
+    async with running(tmp_path, slow_seconds=1.5) as rig, rig.connect() as connection:
+        screen = await open_screen(connection, size=(200, 60), window=32768)
+        await screen.shows("ready")
+        session = next(iter(next(iter(rig.console._doors)).sessions))
+        screen.process.channel.pause_reading()
+        app = session._app
+        for _ in range(150):
+            app.refresh(layout=True)
+            await asyncio.sleep(0.002)
+            if session.congested:
+                break
+        assert session.congested
+        for _ in range(30):
+            app.refresh(layout=True)
+            await asyncio.sleep(0.002)
+        waiting = session._channel.get_write_buffer_size()
+        assert waiting < 2**20
+        screen.process.channel.resume_reading()
+        await eventually(lambda: not session.congested, "caught up")
+        screen.forget()
+        await screen.into_field(b"afterwards")
+        await screen.shows("afterwards")
+        screen.process.channel.pause_reading()
+        for _ in range(400):
+            app.refresh(layout=True)
+            await asyncio.sleep(0.002)
+            if session.congested:
+                break
+        await eventually(lambda: rig.console.limits.sessions == 0, "dropped")
 
 
 async def test_a_stopped_client_holds_up_nobody(rig: Rig) -> None:
