@@ -238,8 +238,8 @@ async def test_a_killed_lxd_leaves_nothing_half_made(spare_lxd: LiveLxd) -> None
             making = asyncio.create_task(rig.lxd.create_instance(heavy))
             await asyncio.sleep(delay)
             spare_lxd.kill()
-            with pytest.raises(LxdUnavailable):
-                await making
+            (ended,) = await asyncio.gather(making, return_exceptions=True)
+            assert ended is None or isinstance(ended, LxdUnavailable), ended  # a fast LXD may have finished
             with pytest.raises(LxdUnavailable):
                 async for _ in events:
                     pass

@@ -68,7 +68,7 @@ class LiveLxd:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         folder.chmod(0o711)
         lxd = cls(folder, f"olx{secrets.token_hex(4)}")
-        record = {"pid": os.getpid(), "started": psutil.Process().create_time(), "bridge": lxd.bridge}
+        record = {"pid": os.getpid(), "started": _start_ticks(os.getpid()), "bridge": lxd.bridge}
         (folder / RECORD).write_text(json.dumps(record))
         try:
             lxd._launch()
@@ -279,9 +279,8 @@ def sweep() -> list[Path]:
     for record in Path("/").glob(f"{PREFIX[1:]}*/{RECORD}"):
         try:
             told = json.loads(record.read_text())
-            alive = psutil.Process(told["pid"]).create_time() == told["started"]
-        except psutil.NoSuchProcess:
-            alive = False
+            ticks = _start_ticks(told["pid"])
+            alive = ticks == told["started"] or (isinstance(told["started"], float) and ticks > 0)  # an older record
         except (OSError, ValueError, KeyError):
             continue  # another run is just writing or removing it
         if not alive:
@@ -333,6 +332,14 @@ def _processes_of(folder: Path) -> Iterator[psutil.Process]:
                 yield process
             elif process.name() == "lxd" and process.environ().get("LXD_DIR") == str(folder):
                 yield process
+
+
+def _start_ticks(pid: int) -> int:
+    """When a process started, in the kernel's ticks: with its id that names it for good. 0 where there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return 0
 
 
 def _mounts() -> list[str]:
