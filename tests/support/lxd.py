@@ -337,7 +337,8 @@ def _processes_of(folder: Path) -> Iterator[psutil.Process]:
 def _start_ticks(pid: int) -> int:
     """When a process started, in the kernel's ticks: with its id that names it for good. 0 where there is none."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return 0 if fields[0] in "ZX" else int(fields[19])  # one that is dead and not yet buried is dead
     except OSError:
         return 0
 
