@@ -228,7 +228,7 @@ async def test_what_happens_to_an_account_happens_to_its_sessions(rig: Rig, act:
 
 
 async def test_ten_megabytes_of_paste_stop_nobody(rig: Rig) -> None:
-    """Ten megabytes of paste, bracketed or not, are cut or taken bit by bit; a neighbour's keys are painted meanwhile."""
+    """Ten megabytes of paste, bracketed or not, are cut or taken bit by bit; a neighbour paints meanwhile."""
     async with rig.connect() as connection, rig.connect("bob") as other:
         neighbour = await open_screen(other)
         await neighbour.shows("ready")

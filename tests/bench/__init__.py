@@ -1,0 +1,1 @@
+"""Measurements beside the obvious alternative; nothing here is a test."""
