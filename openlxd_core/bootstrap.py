@@ -20,6 +20,7 @@ from openlxd_core.services.auth import Auth
 from openlxd_core.services.consoles import Consoles
 from openlxd_core.services.containers import Containers
 from openlxd_core.services.feed import Feed
+from openlxd_core.services.idempotency import Idempotency
 from openlxd_core.services.images import Images
 from openlxd_core.services.keys import Keys
 from openlxd_core.services.live import Live
@@ -28,6 +29,8 @@ from openlxd_core.services.passwords import Passwords
 from openlxd_core.services.quotas import Quotas
 from openlxd_core.services.reconcile import Reconciler
 from openlxd_core.services.runner import Runner
+from openlxd_core.services.snapshots import Snapshots
+from openlxd_core.services.usage import UsageHistory
 from openlxd_core.services.workers import Workers
 from openlxd_core.settings import Settings
 from openlxd_core.storage import database
@@ -51,10 +54,13 @@ class Core:
     keys: Keys
     quotas: Quotas
     containers: Containers
+    snapshots: Snapshots
+    usage: UsageHistory
     operations: Operations
     images: Images
     consoles: Consoles
     audit: Audit
+    idempotency: Idempotency
     feed: Feed
     live: Live
 
@@ -104,6 +110,7 @@ async def open_core(
         runner = Runner(gateway, live, operations, quotas)
         reconciler = Reconciler(gateway, operations, runner, workers, feed)
         containers = Containers(settings, gateway, live, images, operations, runner)
+        usage = UsageHistory(gateway, live, workers)
         accounts = Accounts(settings, passwords)
         accounts.remove_containers = containers.remove_all
         core = Core(
@@ -113,10 +120,13 @@ async def open_core(
             keys=Keys(),
             quotas=quotas,
             containers=containers,
+            snapshots=Snapshots(settings, live, operations, runner),
+            usage=usage,
             operations=operations,
             images=images,
             consoles=Consoles(gateway, live),
             audit=Audit(),
+            idempotency=Idempotency(workers),
             feed=feed,
             live=live,
         )
@@ -129,7 +139,7 @@ async def open_core(
             await feed.start()
             jobs = [feed.run(), live.run(), live.sample()]
             if background:
-                jobs.append(reconciler.run())
+                jobs += [reconciler.run(), usage.run()]
             tasks = [asyncio.create_task(job) for job in jobs]
             await live.first_contact()
             yield core

@@ -82,6 +82,8 @@ class InstanceSpec:
     memory_mib: int
     disk_mib: int
     marks: Mapping[str, str] = field(default_factory=dict)
+    hwaddr: str = ""
+    """The NIC's MAC address, for one that takes another's place and address; empty lets LXD choose."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class Instance:
     marks: Mapping[str, str]
     """Its ``user.openlxd.*`` keys."""
     created_at: datetime
+    hwaddr: str = ""
+    """The MAC address of its NIC, where it has one."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,14 @@ class InstanceState:
     """The first global address on a NIC, or an empty string."""
     ipv6: str
     pid: int
+
+
+@dataclass(frozen=True)
+class InstanceSnapshot:
+    """A snapshot that LXD holds."""
+
+    name: str
+    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -185,6 +197,24 @@ class LxdGateway(Protocol):
 
     async def unfreeze(self, project: str, name: str) -> None:
         """Resume a frozen container. A running one is a success."""
+
+    async def snapshots(self, project: str, name: str) -> Sequence[InstanceSnapshot]:
+        """A container's snapshots. Raises NotFound."""
+
+    async def create_snapshot(self, project: str, name: str, snapshot: str) -> None:
+        """Take one of a container, running or not. Raises AlreadyExists."""
+
+    async def restore_snapshot(self, project: str, name: str, snapshot: str) -> None:
+        """Put a container back to a snapshot; a running one is stopped and started. Raises NotFound."""
+
+    async def delete_snapshot(self, project: str, name: str, snapshot: str) -> None:
+        """Drop one. One that is not there is a success."""
+
+    async def rename_instance(self, project: str, name: str, new_name: str) -> None:
+        """Rename a stopped container, snapshots and all. Raises AlreadyExists, NotFound."""
+
+    async def connect_nic(self, project: str, name: str, connected: bool) -> None:
+        """Take a stopped container's NIC off the network, so that another may have its address; or put it back."""
 
     async def usage(self) -> Mapping[tuple[str, str], Usage]:
         """What every running container uses, by (project, name), from LXD's metrics (one cheap call)."""

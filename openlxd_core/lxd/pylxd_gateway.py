@@ -42,6 +42,7 @@ from openlxd_core.lxd.gateway import (
 from openlxd_core.lxd.metrics import Key, Meter, parse
 from openlxd_core.lxd.readings import MIB, read_image, read_instance, read_server, read_state, read_status
 from openlxd_core.lxd.refusals import Refusal, translate, unknown, unreachable
+from openlxd_core.lxd.snapshot_calls import SnapshotCalls
 from openlxd_core.lxd.streams import LxdSocket
 from openlxd_core.lxd.unix_http import unix_session
 
@@ -63,7 +64,7 @@ _UNKNOWN_KEY = re.compile(
 _NEVER_SENT = (FileNotFoundError, ConnectionRefusedError, PermissionError, NotADirectoryError)
 
 
-class PylxdGateway:
+class PylxdGateway(SnapshotCalls):
     """An :class:`LxdGateway` on the LXD or Incus behind ``socket``.
 
     ``pool`` and ``network`` are where disks and NICs go; an empty network means the first managed bridge.
@@ -212,6 +213,8 @@ class PylxdGateway:
     async def create_instance(self, spec: InstanceSpec, progress: Progress | None = None) -> None:
         """Make a stopped container and return when LXD is done."""
         body = walls.instance_body(spec, self._pool)
+        if spec.hwaddr:
+            body["devices"]["eth0"] = await self._nic_of(spec.project, spec.hwaddr)
         try:
             async with self._one_at_a_time(spec.project):
                 operation = await self._change(

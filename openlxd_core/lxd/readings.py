@@ -10,7 +10,7 @@ from typing import Any
 from openlxd_core.domain.errors import OpenLXDError
 from openlxd_core.domain.text import clean
 from openlxd_core.domain.units import parse_size_mib
-from openlxd_core.lxd.gateway import Instance, InstanceState, LxdImage, ServerInfo
+from openlxd_core.lxd.gateway import Instance, InstanceSnapshot, InstanceState, LxdImage, ServerInfo
 
 MIB = 1024 * 1024
 _STATES = {
@@ -94,7 +94,18 @@ def read_instance(entry: Mapping[str, Any]) -> Instance:
         image=clean(str(config.get("image.description", "")), 200),
         marks={key: str(value) for key, value in own.items() if key.startswith("user.openlxd.")},
         created_at=_moment(entry.get("created_at")) or datetime.fromtimestamp(0, UTC),
+        hwaddr=clean(str(own.get("volatile.eth0.hwaddr") or _nic(entry).get("hwaddr") or ""), 20),
     )
+
+
+def _nic(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (entry.get("devices") or {}).get("eth0") or {}
+
+
+def read_snapshot(entry: Mapping[str, Any]) -> InstanceSnapshot:
+    """A snapshot as the list shows it; its name may come behind the instance's."""
+    created = _moment(entry.get("created_at")) or datetime.fromtimestamp(0, UTC)
+    return InstanceSnapshot(clean(str(entry.get("name", "")).rpartition("/")[2], 100), created)
 
 
 def _count(value: Any) -> int | None:

@@ -34,6 +34,7 @@ from openlxd_core.lxd.gateway import (
 from openlxd_core.lxd.readings import read_image
 from openlxd_core.lxd.refusals import Refusal, not_stopped, translate, unknown, unreachable
 from openlxd_core.lxd.simulated_shell import Machine, SimulatedExec
+from openlxd_core.lxd.simulated_snapshots import SimulatedSnapshots
 from openlxd_core.lxd.simulated_world import State, World, note
 from openlxd_core.lxd.walls import marks_config
 
@@ -43,7 +44,7 @@ STEPS = 10
 WATCH_SECONDS = 0.2
 
 
-class SimulatedLxd:
+class SimulatedLxd(SimulatedSnapshots):
     """An :class:`LxdGateway` that holds everything itself.
 
     ``path``: a file that several processes share. ``pace``: 0 is at once, 1 is about as slow as a real one.
@@ -199,10 +200,11 @@ class SimulatedLxd:
             with self.world.change() as state:
                 self._admit(state, spec)
                 state["address"] += 1
+                address = _address_of(spec.hwaddr) or state["address"]
                 state["instances"][key] = {
                     "project": spec.project, "name": spec.name, "status": "stopped", "cpu": spec.cpu,
                     "memory": spec.memory_mib, "disk": spec.disk_mib, "marks": marks_config(spec.marks),
-                    "image": spec.fingerprint, "address": state["address"], "started": 0.0, "half": True,
+                    "image": spec.fingerprint, "address": address, "started": 0.0, "half": True,
                     "created": datetime.now(UTC).isoformat(), "busy": ["create", os.getpid()],
                 }  # fmt: skip
             made = False
@@ -458,7 +460,7 @@ class SimulatedLxd:
             project=entry["project"], name=entry["name"], status=entry["status"], architecture="x86_64",
             cpu=entry["cpu"], memory_mib=entry["memory"], disk_mib=entry["disk"],
             image=described, marks=dict(entry["marks"]),
-            created_at=datetime.fromisoformat(entry["created"]),
+            created_at=datetime.fromisoformat(entry["created"]), hwaddr=_hwaddr_of(entry["address"]),
         )  # fmt: skip
 
 
@@ -484,6 +486,14 @@ class _Verb:
         self._lxd._wake()
         if kind is None and (self._loss or self._generation != self._lxd._generation):
             raise unknown()
+
+
+def _hwaddr_of(address: int) -> str:
+    return f"00:16:3e:{address >> 16 & 255:02x}:{address >> 8 & 255:02x}:{address & 255:02x}"
+
+
+def _address_of(hwaddr: str) -> int:
+    return int(hwaddr.replace(":", "")[-6:], 16) if hwaddr else 0
 
 
 def _key(project: str, name: str) -> str:

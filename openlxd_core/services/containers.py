@@ -12,6 +12,7 @@ from openlxd_core.domain.container import (
     Container,
     ContainerSpec,
     State,
+    check_image_alias,
     check_limits,
     check_name,
     check_spec,
@@ -191,6 +192,31 @@ class Containers:
         if State(row.status) not in allowed:
             raise _wrong_state(row)
         return await self._operations.begin(actor, kind, row, args)
+
+    async def reinstall(self, actor: Actor, name: str, image: str | None = None) -> Operation:
+        """Make it anew from ``image`` (its own where none is named), with its name, limits and address.
+
+        Everything in it and its snapshots are lost. If the new one cannot be made, the old one stays.
+        """
+        row = await find_container(actor, name)
+        require(actor, Action.CONTAINER_REINSTALL, to_container(row))
+        self._live.require_reachable()
+        held = await self._images.resolve(check_image_alias(row.image if image is None else image))
+        return await self._go(actor, await self._begin_reinstall(actor, name, image or row.image, held))
+
+    @transaction
+    async def _begin_reinstall(self, actor: Actor, name: str, image: str, held: LxdImage) -> str:
+        row = await find_container(actor, name)
+        if row.suspended_by and not actor.is_admin:
+            raise Suspended(N_("{name} is suspended."), name=row.name)
+        if row.operation_id:
+            raise _busy(row)
+        if State(row.status) not in (State.RUNNING, State.STOPPED, State.FROZEN):
+            raise _wrong_state(row)
+        if row.project != project_name(row.user_id):
+            raise Conflict(N_("{name} was adopted where it is and cannot be reinstalled."), name=row.name)
+        args = {"fingerprint": held.fingerprint, "image": image, "status": row.status}
+        return await self._operations.begin(actor, Kind.REINSTALL, row, args)
 
     async def resize(
         self,

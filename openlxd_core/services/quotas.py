@@ -97,8 +97,10 @@ class Quotas:
         await audit.record(actor, "quota.set", username, user_id=user_id, detail=format_quota(quota))
         await announce("quota", "updated", username, user_id)
 
-    async def ensure_project(self, user_id: int) -> str:
+    async def ensure_project(self, user_id: int, spare: Quota = NOTHING) -> str:
         """Make the tenant's project, or bring its limits in line with the quota; returns its name.
+
+        ``spare`` is room beyond it, for a moment in which two of one container exist.
 
         LXD refuses limits under what is in use, so a quota lowered under its use holds here alone.
         """
@@ -109,10 +111,10 @@ class Quotas:
                 name=name,
                 pool=self._settings.storage_pool,
                 network=self._settings.network,
-                containers=max(quota.containers, used.containers),
-                cpu=max(quota.cpu, used.cpu),
-                memory_mib=max(quota.memory_mib, used.memory_mib),
-                disk_mib=max(quota.disk_mib, used.disk_mib),
+                containers=max(quota.containers, used.containers) + spare.containers,
+                cpu=max(quota.cpu, used.cpu) + spare.cpu,
+                memory_mib=max(quota.memory_mib, used.memory_mib) + spare.memory_mib,
+                disk_mib=max(quota.disk_mib, used.disk_mib) + spare.disk_mib,
             )
         )
         return name

@@ -18,7 +18,15 @@ from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.domain.operation import ENDED
 from openlxd_core.i18n import N_
-from openlxd_core.lxd.gateway import MARK_OPERATION, MARK_READY, Instance, InstanceState, LxdEvent, LxdGateway
+from openlxd_core.lxd.gateway import (
+    MARK_OPERATION,
+    MARK_READY,
+    Instance,
+    InstanceSnapshot,
+    InstanceState,
+    LxdEvent,
+    LxdGateway,
+)
 from openlxd_core.services import steps
 from openlxd_core.services.feed import Feed, announce
 from openlxd_core.services.operations import Operations
@@ -124,6 +132,7 @@ class Reconciler:
         instances = {(i.project, i.name): i for i in await self._lxd.instances()}
         for place, row in rows.items():
             await self._settle(row, instances.get(place))
+            await self._settle_snapshots(row, instances.get(place))
         for place, instance in instances.items():
             if place not in rows:
                 await self._sweep(instance)
@@ -133,6 +142,7 @@ class Reconciler:
         instance = await steps.look(self._lxd, project, name)
         if row is not None:
             await self._settle(row, instance)
+            await self._settle_snapshots(row, instance)
         elif instance is not None:
             await self._sweep(instance)
 
@@ -155,6 +165,27 @@ class Reconciler:
             self._look_later((row.project, row.name))
         else:
             self._looks.pop((row.project, row.name), None)
+
+    async def _settle_snapshots(self, row: models.Container, instance: Instance | None) -> None:
+        """Bring the rows of a container's snapshots in line with what LXD holds (somebody used lxc)."""
+        if instance is None or (row.operation_id and await self._operation_lives(row.operation_id)):
+            return
+        held = {snapshot.name: snapshot for snapshot in await self._lxd.snapshots(row.project, row.name)}
+        known = await models.Snapshot.filter(container_id=row.id)
+        if {snapshot.name for snapshot in known if snapshot.ready} != set(held) or len(known) != len(held):
+            await self._store_snapshots(row, held)
+
+    @transaction
+    async def _store_snapshots(self, seen: models.Container, held: Mapping[str, InstanceSnapshot]) -> None:
+        row = await models.Container.filter(id=seen.id, operation_id=seen.operation_id).first()
+        if row is None:
+            return
+        await models.Snapshot.filter(container_id=row.id).exclude(name__in=[*held, ""]).delete()
+        for name, snapshot in held.items():
+            await models.Snapshot.update_or_create(
+                container_id=row.id, name=name, defaults={"ready": True, "created_at": snapshot.created_at}
+            )
+        await announce("snapshot", "updated", row.name, row.user_id)
 
     def _look_later(self, place: Place) -> None:
         """An address comes seconds after the start, or never (a network without DHCP): ask ever more seldom."""
@@ -186,7 +217,7 @@ class Reconciler:
         if not mark or instance.marks.get(MARK_READY) == "1":
             return False
         made_by = await models.Operation.filter(id=mark).first()
-        if made_by is None or made_by.kind != "create" or await self._operation_lives(mark):
+        if made_by is None or made_by.kind not in ("create", "reinstall") or await self._operation_lives(mark):
             return False
         log.warning("half_made_instance_removed", project=instance.project, name=instance.name, operation=mark)
         await self._lxd.delete_instance(instance.project, instance.name)

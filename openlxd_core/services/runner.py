@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 from collections.abc import Awaitable, Callable
 
@@ -89,9 +88,14 @@ class Runner:
             log.exception("operation_failed", operation=operation_id, kind=job.operation.kind)
             error = OpenLXDError(N_("Something went wrong inside OpenLXD; the operator's log says what."))
         state: InstanceState | None = None
+        undo = steps.UNDO.get(job.operation.kind)
+        if error is not None and undo is not None:
+            try:
+                await self._to_the_end(job, undo)
+            except OpenLXDError as failure:  # the reconciler goes on from what LXD holds
+                log.warning("undo_failed", operation=operation_id, reason=str(failure))
         if error is not None and job.operation.kind is Kind.CREATE:
-            with contextlib.suppress(OpenLXDError):
-                await self._to_the_end(job, steps.undo_create)
+            pass  # nothing is left to look at
         elif job.operation.kind is not Kind.DELETE or error is not None:
             state = await self._state_now(job)
         await self._finish(job, error, state)
@@ -168,5 +172,19 @@ class Runner:
         if kind is Kind.RESIZE and error is not None:
             before = operation.args["before"]
             row.cpu, row.memory_mb, row.disk_mb = before["cpu"], before["memory_mib"], before["disk_mib"]
+        if kind in (Kind.SNAPSHOT, Kind.SNAPSHOT_DELETE):
+            await _settle_snapshot(row, kind, str(operation.args["snapshot"]), error)
+        if kind is Kind.REINSTALL and error is None:
+            row.image = str(operation.args["image"])
+            await models.Snapshot.filter(container_id=row.id).delete()
         await row.save()
         await announce("container", "updated", row.name, row.user_id)
+
+
+async def _settle_snapshot(container: models.Container, kind: Kind, name: str, error: OpenLXDError | None) -> None:
+    found = models.Snapshot.filter(container_id=container.id, name=name)
+    if kind is Kind.SNAPSHOT and error is None:
+        await found.update(ready=True)
+    elif (kind is Kind.SNAPSHOT) != (error is None):  # one that was not taken, or one that was dropped
+        await found.delete()
+    await announce("snapshot", "updated", f"{container.name}/{name}", container.user_id)

@@ -7,13 +7,15 @@ it looks before it acts, and takes what is done already as done.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from openlxd_core.domain.container import Container, State
 from openlxd_core.domain.errors import AlreadyExists, Busy, Conflict, LxdRefused, NotFound, OpenLXDError
 from openlxd_core.domain.operation import Kind, Operation
+from openlxd_core.domain.quota import NOTHING
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import (
     MARK_OPERATION,
@@ -74,7 +76,7 @@ async def create(job: Job) -> None:
     await job.lxd.set_marks(*job.place, {MARK_READY: "1", MARK_OPERATION: op.id})
 
 
-async def _make(job: Job) -> None:
+async def _make(job: Job, hwaddr: str = "") -> None:
     op, spec = job.operation, job.container
     loop = asyncio.get_running_loop()
     shown = 5
@@ -105,6 +107,7 @@ async def _make(job: Job) -> None:
                     memory_mib=spec.memory_mib,
                     disk_mib=spec.disk_mib,
                     marks={MARK_OPERATION: op.id, MARK_OWNER: str(spec.user_id or "")},
+                    hwaddr=hwaddr,
                 ),
                 progress,
             )
@@ -210,6 +213,83 @@ async def resize(job: Job) -> None:
     await job.lxd.set_limits(*job.place, c.cpu, c.memory_mib, c.disk_mib)
 
 
+async def reinstall(job: Job) -> None:
+    """Put the old one aside, make the new one in its place with its address, then drop the old.
+
+    LXD's own rebuild refuses a container with snapshots, and leaves nothing to go back to.
+    """
+    c, op = job.container, job.operation
+    await job.report("project", 2)
+    await _room_for_two(job)
+    old = await look(job.lxd, c.project, aside(op))
+    here = await look(job.lxd, *job.place)
+    if old is None and here is not None and here.marks.get(MARK_OPERATION) != op.id:
+        await job.report("stop", 4)
+        await job.lxd.stop(*job.place, force=True)
+        await job.lxd.connect_nic(*job.place, connected=False)
+        await job.lxd.rename_instance(*job.place, aside(op))
+        old = await look(job.lxd, c.project, aside(op))
+    await job.report("create", 5)
+    await _make(job, old.hwaddr if old else "")
+    await job.report("start", 85)
+    await job.lxd.start(*job.place)
+    await job.report("network", 90)
+    await wait_for_address(job.lxd, *job.place)
+    await job.lxd.set_marks(*job.place, {MARK_READY: "1"})
+    await job.lxd.delete_instance(c.project, aside(op))
+    if c.user_id is not None:
+        await job.quotas.ensure_project(c.user_id)
+
+
+async def undo_reinstall(job: Job) -> None:
+    """Put the old one back where it was, running if it ran."""
+    c, op = job.container, job.operation
+    if await look(job.lxd, c.project, aside(op)) is not None:
+        await undo_create(job)
+        await job.lxd.rename_instance(c.project, aside(op), c.name)
+        await job.lxd.connect_nic(*job.place, connected=True)
+        if op.args.get("status") == State.RUNNING:
+            await job.lxd.start(*job.place)
+    if c.user_id is not None:
+        await job.quotas.ensure_project(c.user_id)
+
+
+def aside(operation: Operation) -> str:
+    """The old container's name while the new one is made."""
+    return f"reinstall-{operation.id[:8]}"
+
+
+async def _room_for_two(job: Job) -> None:
+    c = job.container
+    if c.user_id is not None:
+        await job.quotas.ensure_project(
+            c.user_id, replace(NOTHING, containers=1, cpu=c.cpu, memory_mib=c.memory_mib, disk_mib=c.disk_mib)
+        )
+
+
+async def snapshot(job: Job) -> None:
+    """Take it; one that is there was taken by a try that was cut short (the row reserved its name)."""
+    await job.report("work", 30)
+    with contextlib.suppress(AlreadyExists):
+        await job.lxd.create_snapshot(*job.place, str(job.operation.args["snapshot"]))
+
+
+async def restore(job: Job) -> None:
+    """Put the container back to it, and start it again if it ran."""
+    await job.report("work", 30)
+    await job.lxd.restore_snapshot(*job.place, str(job.operation.args["snapshot"]))
+    if job.operation.args.get("running"):
+        await job.report("start", 70)
+        await job.lxd.start(*job.place)
+        await wait_for_address(job.lxd, *job.place)
+
+
+async def delete_snapshot(job: Job) -> None:
+    """Drop it."""
+    await job.report("delete", 30)
+    await job.lxd.delete_snapshot(*job.place, str(job.operation.args["snapshot"]))
+
+
 STEPS: dict[Kind, Callable[[Job], Awaitable[None]]] = {
     Kind.CREATE: create,
     Kind.START: start,
@@ -219,7 +299,13 @@ STEPS: dict[Kind, Callable[[Job], Awaitable[None]]] = {
     Kind.RESUME: resume,
     Kind.DELETE: delete,
     Kind.RESIZE: resize,
+    Kind.REINSTALL: reinstall,
+    Kind.SNAPSHOT: snapshot,
+    Kind.RESTORE: restore,
+    Kind.SNAPSHOT_DELETE: delete_snapshot,
 }
+UNDO: dict[Kind, Callable[[Job], Awaitable[None]]] = {Kind.CREATE: undo_create, Kind.REINSTALL: undo_reinstall}
+"""What puts things back where a failure leaves them half done."""
 
 
 def too_often(error: OpenLXDError) -> Conflict:

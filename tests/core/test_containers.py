@@ -227,7 +227,7 @@ async def test_a_stranger_learns_nothing(
         await call(core, bob, "web9")
     assert str(theirs.value).replace("web1", "web9") == str(missing.value)
     assert await core.containers.get(alice, "web1") == before
-    assert set(lxd.calls) <= {"instance", "instances", "state"}  # the reconciler's own looks
+    assert set(lxd.calls) <= {"instance", "instances", "state", "snapshots"}  # the reconciler's own looks
     assert await core.containers.list(bob) == []
 
 

@@ -1,0 +1,75 @@
+"""Idempotency keys: a request that is sent again gets the first answer, and is done once.
+
+The key is reserved before the request is carried out; the answer is kept for a day. The same key with another
+request is a mistake of the caller's; while the first is under way the second is told to wait.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from openlxd_core.domain.actor import Actor
+from openlxd_core.domain.errors import Busy, ValidationFailed
+from openlxd_core.domain.text import is_plain
+from openlxd_core.i18n import N_
+from openlxd_core.services.workers import Workers
+from openlxd_core.storage import models
+from openlxd_core.storage.transaction import transaction
+
+KEEP = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class FirstAnswer:
+    """What the first request was answered."""
+
+    status: int
+    """The HTTP status."""
+    body: Any
+
+
+class Idempotency:
+    """The keys and their answers."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+
+    @transaction
+    async def begin(self, actor: Actor, key: str, request: str) -> FirstAnswer | None:
+        """Reserve ``key`` for a request (``request`` is a digest of it): None means go on, else here is the answer.
+
+        Raises ValidationFailed (the key was used for another request) and Busy (the first is under way).
+        """
+        if not 1 <= len(key) <= 255 or not is_plain(key):
+            raise ValidationFailed.of("Idempotency-Key", N_("An idempotency key has 1 to 255 plain characters."))
+        await models.IdempotentAnswer.filter(created_at__lt=datetime.now(UTC) - KEEP).delete()
+        owner = actor.user_id or 0
+        row = await models.IdempotentAnswer.filter(user_id=owner, key=key).first()
+        if row is None:
+            await models.IdempotentAnswer.create(user_id=owner, key=key, request=request, worker=self._workers.id)
+            return None
+        if row.request != request:
+            raise ValidationFailed.of("Idempotency-Key", N_("This idempotency key was used for another request."))
+        if row.status is not None:
+            return FirstAnswer(row.status, row.answer["body"])
+        if self._workers.alive(row.worker):
+            raise Busy(N_("The first request with this idempotency key is still under way."))
+        row.worker = self._workers.id  # the process that had it is gone: what it did is safe to ask for again
+        await row.save()
+        return None
+
+    @transaction
+    async def finish(self, actor: Actor, key: str, status: int, body: Any) -> None:
+        """Keep the answer. One of 500 and above is forgotten instead, so that the next try is a fresh one."""
+        found = models.IdempotentAnswer.filter(user_id=actor.user_id or 0, key=key)
+        if status >= 500:
+            await found.delete()
+        else:
+            await found.update(status=status, answer={"body": body})
+
+    @transaction
+    async def forget(self, actor: Actor, key: str) -> None:
+        """Free the key: the request ended without an answer."""
+        await models.IdempotentAnswer.filter(user_id=actor.user_id or 0, key=key, status=None).delete()
