@@ -6,6 +6,7 @@ fails as a bug on what is nested deep. Whatever gets past here is plain data of 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from openlxd_core.domain.errors import BadRequest, Message, ValidationFailed
 from openlxd_core.i18n import N_
 
 BODY_MAX_BYTES = 1024 * 1024
+BODY_SECONDS = 30.0
 DEPTH_MAX = 16
 DIGITS_MAX = 18
 
@@ -33,7 +35,10 @@ async def read_json(request: web.Request) -> dict[str, Any]:
     if "Content-Encoding" in request.headers:  # a small body that unpacks to a huge one
         raise HttpProblem(415, "unsupported_media_type", N_("Send the body as it is, not compressed."))
     try:
-        raw = await request.read()
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await request.read()
+    except TimeoutError:
+        raise HttpProblem(408, "bad_request", N_("The body took too long to arrive.")) from None
     except (HttpProcessingError, web.RequestPayloadError):
         raise problem(400) from None
     return parse_json(raw)

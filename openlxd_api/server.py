@@ -27,13 +27,33 @@ from openlxd_core.settings import Settings
 
 SHUTDOWN_SECONDS = 10.0
 """How long requests under way may still take once we are told to stop."""
+HEADER_SECONDS = 15.0
+"""A connection that brings no whole request head in this time is closed; an idle one, too."""
+HANDSHAKE_SECONDS = 10.0
+"""How long TLS may take to begin."""
 log = structlog.get_logger("openlxd.api")
 
 
 class _Handler(RequestHandler):
-    """Answers what aiohttp cannot read in our envelope, without its name, and without a traceback in the log."""
+    """One connection: what cannot be read is answered in our envelope, and who never ends a request is let go."""
 
-    __slots__ = ()
+    __slots__ = ("_requests_seen",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to watch for requests."""
+        super().connection_made(transport)
+        self._requests_seen = 0
+        self._loop.call_later(HEADER_SECONDS, self._let_go_of_slow)
+
+    def _let_go_of_slow(self) -> None:
+        """Close the connection if it brought no whole request head since the last look, and none is at work."""
+        if self.transport is None:
+            return
+        if self._current_request is None and self._request_count == self._requests_seen:
+            self.transport.abort()
+            return
+        self._requests_seen = self._request_count
+        self._loop.call_later(HEADER_SECONDS, self._let_go_of_slow)
 
     def handle_error(
         self,
@@ -70,6 +90,24 @@ class _Runner(web.AppRunner):
         server = await super()._make_server()
         server.__class__ = _Server  # aiohttp offers no other way to choose the connection's class
         return server
+
+
+class _Site(web.TCPSite):
+    """A TCPSite that does not wait a minute for a handshake."""
+
+    async def start(self) -> None:
+        """Listen."""
+        await web.BaseSite.start(self)
+        server = self._runner.server
+        assert server is not None
+        self._server = await asyncio.get_running_loop().create_server(
+            server,
+            self._host,
+            self._port,
+            ssl=self._ssl_context,
+            backlog=self._backlog,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if self._ssl_context else None,
+        )
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
@@ -115,7 +153,7 @@ async def listening(core: Core, settings: Settings) -> AsyncIterator[str]:
     context = tls_context(settings)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.api_host, settings.api_port, ssl_context=context, backlog=128)
+        site = _Site(runner, settings.api_host, settings.api_port, ssl_context=context, backlog=128)
         try:
             await site.start()
         except OSError as error:

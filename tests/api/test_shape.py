@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 from typing import Any
@@ -209,3 +210,31 @@ async def test_somebody_signed_in_is_named_by_the_credential_alone(api: Api, ali
     sneaky = {"X-User": "bob", "X-Forwarded-User": "bob", "Cookie": "user=bob"}
     answer = await api.ask("GET", "/users/profile?user=bob", token=token, headers=sneaky)
     assert (await answer.json())["data"]["username"] == "alice"
+
+
+async def test_a_slow_client_is_let_go(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a head nor a body that never ends holds a connection for long; a quick client is served meanwhile."""
+    from openlxd_api import body, server
+
+    monkeypatch.setattr(server, "HEADER_SECONDS", 0.3)
+    monkeypatch.setattr(body, "BODY_SECONDS", 0.3)
+    settings = core.settings.model_copy(update={"api_tls": "off"})
+    async with server.listening(core, settings) as address:
+        host, port = address.removeprefix("http://").split(":")
+        silent, silent_writer = await asyncio.open_connection(host, int(port))
+        slow, slow_writer = await asyncio.open_connection(host, int(port))
+        slow_writer.write(b"GET /api/v1/health HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+        endless, endless_writer = await asyncio.open_connection(host, int(port))
+        endless_writer.write(
+            b"POST /api/v1/users/login HTTP/1.1\r\nHost: a\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+        )
+        quick, quick_writer = await asyncio.open_connection(host, int(port))
+        quick_writer.write(b"GET /api/v1/health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert (await asyncio.wait_for(quick.read(), 10)).startswith(b"HTTP/1.1 200")
+        assert (await asyncio.wait_for(endless.read(1000), 10)).startswith(b"HTTP/1.1 408")
+        for reader in (silent, slow):
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.wait_for(reader.read(), 10) == b""
+        for writer in (silent_writer, slow_writer, endless_writer, quick_writer):
+            writer.close()
