@@ -78,7 +78,7 @@ def choose_lxd(settings: Settings) -> LxdGateway:
     if settings.lxd == "simulated" or (settings.lxd == "auto" and socket is None):
         from openlxd_core.lxd.simulated import SimulatedLxd
 
-        return SimulatedLxd(settings.state_dir / "simulated.json")
+        return SimulatedLxd(settings.state_dir / "simulated.json", pace=1.0)
     if settings.lxd.startswith("https://"):
         raise ConfigurationError(N_("A remote LXD is not supported yet; use its unix socket."))
     if socket is None:

@@ -5,8 +5,8 @@ this port knows of pylxd, HTTP or sockets. Every name and figure has been checke
 build what they send from these fields alone and never pass a caller's dictionary on.
 
 Errors, everywhere: LxdUnavailable (not reachable, or no answer in time; nothing was done), OutcomeUnknown (the
-connection was lost while LXD worked), NotFound, AlreadyExists, Busy (LXD works on the same instance),
-QuotaExceeded (the project's limits), LxdRefused (any other no; its reason is in the message, cleaned).
+connection was lost while LXD worked), NotFound, AlreadyExists, Busy (LXD works on the same instance), Conflict
+(the wrong state), QuotaExceeded (the project's limits), LxdRefused (any other no; its reason is in the message, cleaned).
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class Live:
                         listener(event)
                 reason = "the event stream ended"
             except LxdUnavailable as error:
-                reason = str(error)
+                reason = str(error.__cause__ or error)  # the system's own words, for the admin
             except OpenLXDError as error:
                 reason = str(error)
                 log.warning("lxd_events_refused", reason=reason)
