@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -178,6 +179,7 @@ def run(settings: Settings, *, language: str = "") -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise OpenLXDError(N_("The console needs a terminal."))
     configure(settings, "tui")
+    _log_to_file(settings)
 
     async def open_and_run() -> int:
         from openlxd_core.bootstrap import open_core
@@ -186,6 +188,15 @@ def run(settings: Settings, *, language: str = "") -> int:
             return await run_console(core, await core.auth.local_login("tui"), language=language)
 
     return asyncio.run(open_and_run())
+
+
+def _log_to_file(settings: Settings) -> None:
+    """Log lines would be written across the screen: they go to ``tui.log`` beside the database."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    stream = (settings.state_dir / "tui.log").open("a", encoding="utf-8", buffering=1)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(stream)
 
 
 def _language() -> str:
