@@ -33,7 +33,7 @@ from openlxd_core.domain.errors import (
 from openlxd_core.domain.image import Image
 from openlxd_core.domain.operation import STAGES, Operation, OperationStatus
 from openlxd_core.domain.text import clean
-from openlxd_core.domain.units import format_age, format_mib
+from openlxd_core.domain.units import format_age, format_bytes, format_mib
 from openlxd_core.i18n import N_, _
 
 if TYPE_CHECKING:
@@ -211,10 +211,11 @@ def address(text: str) -> Cell:
     return ((clean(text), "text"),) if text else (("–", "faint"),)
 
 
-def image_label(image: Image) -> str:
-    """An image as the form offers it: its alias, and what it says of itself where that adds something."""
-    alias, description = clean(image.alias, 60), clean(image.description, 80)
-    return f"{alias} · {description}" if description and description.lower() != alias.lower() else alias
+def image_note(image: Image) -> str:
+    """What an image says of itself, where that adds something to its alias, and its size."""
+    description = clean(image.description, 60)
+    size = format_bytes(image.size_bytes) if image.size_bytes else ""
+    return " · ".join(part for part in (description, size) if part and part.lower() != image.alias.lower())
 
 
 def matches(wish: str, words: Iterable[str]) -> bool:

@@ -162,7 +162,12 @@ class ContainerActions(Page):
     @work(group="ask")
     async def action_create(self) -> None:
         """Make a new one."""
-        operation = await self.app.push_screen_wait(CreateForm())
+        try:
+            images = await self.session.core.images.list(self.session.actor)
+        except OpenLXDError as error:
+            self.session.say_error(error)
+            return
+        operation = await self.app.push_screen_wait(CreateForm(images))
         if operation is not None:
             self._seek = operation.target
             self.follow(operation)

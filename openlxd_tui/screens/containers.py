@@ -333,7 +333,7 @@ class ContainersPage(ContainerActions):
     def place_details(self) -> None:
         """Beside the table where it is wide, beneath it where that was asked for, away where there is no room."""
         width, height = self.app.size
-        beside = width >= (132 if self.session.actor.is_admin else 110)
+        beside = width >= (132 if self.session.actor.is_admin else 118)
         fits = beside or height >= 20
         wanted = beside if self._details_wanted is None else self._details_wanted
         self.set_class(wanted and fits, "-details")

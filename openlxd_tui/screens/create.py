@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual import work
-from textual.widgets import Select
 
 from openlxd_core.domain.container import check_image_alias, check_limits, check_name
 from openlxd_core.domain.errors import Message, OpenLXDError, ValidationFailed
+from openlxd_core.domain.image import Image
 from openlxd_core.domain.operation import Operation
 from openlxd_core.domain.quota import Quota
 from openlxd_core.domain.units import format_mib
 from openlxd_core.i18n import N_, _
-from openlxd_tui.present import image_label
+from openlxd_tui.present import image_note
 from openlxd_tui.screens.form import Form, faults
 from openlxd_tui.widgets.field import Field
 
@@ -68,15 +68,23 @@ class CreateForm(Form[Operation | None]):
     TITLE_TEXT: ClassVar[str] = N_("New container")
     SUBMIT_TEXT: ClassVar[str] = N_("Create")
 
-    def __init__(self) -> None:
+    def __init__(self, images: Sequence[Image]) -> None:
         super().__init__()
+        self._images = {image.alias: image for image in images}
         self._left: Quota | None = None
 
     def fields(self) -> Sequence[Field]:
         """An admin says whose it is, too."""
         fields = [
             Field("name", _(N_("Name")), placeholder="web1", hint=_(N_("a–z, 0–9 and dashes")), limit=100),
-            Field("image", _(N_("Image")), options=(), prompt=_(N_("Reading…"))),
+            Field(
+                "image",
+                _(N_("Image")),
+                options=[(alias, alias) for alias in self._images],
+                value=next(iter(self._images), ""),
+                prompt=_(N_("no image here yet")),
+                hint=self._image_hint(next(iter(self._images), "")),
+            ),
             *size_fields("1", "512MiB", "5GiB"),
         ]
         if self.session.actor.is_admin:
@@ -84,26 +92,14 @@ class CreateForm(Form[Operation | None]):
         return fields
 
     def on_mount(self) -> None:
-        """Ask what images there are and what the quota leaves."""
+        """Ask what the quota leaves."""
         super().on_mount()
         self.ask()
 
     @work(group="ask")
     async def ask(self) -> None:
-        """Fill in what the core knows."""
+        """What the quota leaves."""
         core, actor = self.session.core, self.session.actor
-        select = self.query_one(Select)
-        try:
-            images = await core.images.list(actor)
-        except OpenLXDError as error:
-            self.field("image").object_to(error.message.text(_))
-        else:
-            select.set_options([(image_label(image), image.alias) for image in images])
-            select.prompt = _(N_("choose one")) if images else _(N_("no image here yet"))
-            if len(images) == 1:
-                select.value = images[0].alias
-            if not images:
-                self.field("image").object_to(_(N_("An admin has to import an image first.")))
         if actor.user_id is None or actor.is_admin:
             return
         try:
@@ -112,6 +108,15 @@ class CreateForm(Form[Operation | None]):
             return  # the service judges in the end
         self._left = quota.left
         hint_what_is_left(self, quota.left, quota.quota)
+
+    def _image_hint(self, alias: str) -> str:
+        image = self._images.get(alias)
+        return image_note(image) if image is not None else _(N_("An admin has to import an image first."))
+
+    def judge(self, names: set[str]) -> bool:
+        """Beside an image stands what it says of itself."""
+        self.field("image").hint(self._image_hint(self.values()["image"]))
+        return super().judge(names)
 
     def check(self, values: Mapping[str, str]) -> Mapping[str, Message]:
         """As the service will, and what the quota leaves."""

@@ -20,20 +20,20 @@ def _by_number(address_text: str) -> tuple[int, ...]:
 def container_columns(usage_of: Callable[[Container], Usage | None], *, owner: bool) -> list[Column[Container]]:
     """Name, state, addresses, use, image, age; and the owner, where everybody's containers are shown."""
     columns: list[Column[Container]] = [
-        Column("name", N_("Name"), lambda c, _w: ((clean(c.name, 63), "text"),), 12, 0, 3, 40,
+        Column("name", N_("Name"), lambda c, _w: ((clean(c.name, 63), "text"),), 11, 0, 3, 40,
                sort=lambda c: c.name),
         Column("state", N_("State"), lambda c, _w: state_cell(c), 11, 1, sort=lambda c: c.status.value),
         Column("ipv4", "IPv4", lambda c, _w: address(c.ipv4), 15, 2, sort=lambda c: _by_number(c.ipv4)),
         Column("ipv6", "IPv6", lambda c, _w: address(c.ipv6), 18, 8, 4, 39),
         Column(
-            "cpu", N_("CPU"), lambda c, _w: cpu_cell(usage_of(c), c.cpu), 6, 4, align="right",
+            "cpu", N_("CPU"), lambda c, _w: cpu_cell(usage_of(c), c.cpu), 5, 4, align="right",
             sort=lambda c: -(((u := usage_of(c)) and u.cpu_percent) or 0.0),
         ),
         Column(
             "memory", N_("Memory"), lambda c, _w: memory_cell(usage_of(c), c.memory_mib), 14, 3,
             align="right", sort=lambda c: -(((u := usage_of(c)) and u.memory_mib) or 0.0),
         ),
-        Column("image", N_("Image"), lambda c, _w: ((clean(c.image, 60), "quiet"),), 10, 5, 2, 28,
+        Column("image", N_("Image"), lambda c, _w: ((clean(c.image, 60), "quiet"),), 12, 5, 2, 28,
                sort=lambda c: c.image),
         Column("age", N_("Age"), lambda c, _w: ((age(c.created_at), "quiet"),), 6, 7, align="right",
                sort=lambda c: -c.created_at.timestamp()),

@@ -104,7 +104,7 @@ class Field(Container):
                 compact=True,
                 id=self.field,
                 value=self._initial if self._initial else Select.NULL,
-                allow_blank=True,
+                allow_blank=not self._initial,
             )
         yield Words(self._hint, "quiet", classes="field--note")
 

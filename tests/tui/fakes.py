@@ -170,7 +170,11 @@ class FakeCore:
         self.operations = self.images = self.audit = self
         self.rows: dict[str, Container] = {}
         self.under_way: dict[str, Operation] = {}
-        self.aliases: list[Image] = [image("debian/12"), image("ubuntu/24.04"), image("alpine/3.21")]
+        self.aliases: list[Image] = [
+            image("debian/12", "Debian 12 bookworm"),
+            image("ubuntu/24.04"),
+            image("alpine/3.21"),
+        ]
         self.users: dict[int, User] = {}
         self.ssh_keys: list[SshKey] = []
         self.quota_of: dict[int, Quota] = {}

@@ -64,7 +64,7 @@ def main() -> None:
     names = sys.argv[2:] or (list(SCENES) if len(sys.argv) > 1 else ["containers-readme"])
     target.mkdir(parents=True, exist_ok=True)
     for name in names:
-        scene = Scene(size=(120, 18)) if name == "containers-readme" else SCENES[name]
+        scene = Scene(size=(124, 18)) if name == "containers-readme" else SCENES[name]
         for language in ("en", "zh"):
             svg = lighten(asyncio.run(draw(scene, language)))
             (target / f"{name.removesuffix('-readme')}-{language}.svg").write_text(svg)

@@ -253,7 +253,19 @@ async def test_the_create_form_checks_as_one_types(core: FakeCore, make_app: Mak
         assert "“2 bananas” is not a size" in note("memory")
         await pilot.press("ctrl+s")
         await pilot.pause()
-        assert "Choose an image." in note("image")
+        assert "Debian" in note("image")
+        assert core.calls == []
+
+
+async def test_without_an_image_the_form_says_who_can_help(core: FakeCore, make_app: MakeApp) -> None:
+    """Nothing can be created from nothing, and the tenant reads what has to happen first."""
+    core.aliases = []
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("n")
+        await until(pilot, lambda: "An admin has to import" in screen_text(app))
+        await pilot.press(*"web1", "ctrl+s")
+        await until(pilot, lambda: "Choose an image." in screen_text(app))
         assert core.calls == []
 
 
@@ -268,7 +280,7 @@ async def test_creating_leads_to_a_row_with_the_cursor_on_it(core: FakeCore, mak
         form = app.screen
         await pilot.pause()
         await pilot.press(*"web1")
-        form.query_one("#image").value = "debian/12"  # type: ignore[attr-defined]
+        assert form.query_one("#image").value == "debian/12"  # type: ignore[attr-defined]
         await pilot.press("enter")
         await until(pilot, lambda: core.calls)
         assert core.calls == [("create", "web1", "debian/12", "1", "512MiB", "5GiB", None)]
@@ -290,7 +302,6 @@ async def test_what_the_service_refuses_stays_in_the_form(core: FakeCore, make_a
         await until(pilot, lambda: isinstance(app.screen, CreateForm))
         await pilot.pause()
         await pilot.press(*"web1")
-        app.screen.query_one("#image").value = "debian/12"  # type: ignore[attr-defined]
         app.screen.query_one("#submit", Button).press()
         await until(pilot, lambda: "Your quota allows 3 containers" in screen_text(app))
         assert app.screen.query_one("#name", Input).value == "web1"
