@@ -86,7 +86,8 @@ def _run(name: str, check: Callable[[Settings], Iterable[Finding]], settings: Se
     try:
         return list(check(settings))
     except OpenLXDError as error:
-        return [Finding(name, Level.WRONG, error.message)]
+        mend = N_("Run: openlxd setup") if name == "lxd" else N_("Run it as root.")
+        return [Finding(name, Level.WRONG, error.message, Message(mend))]
     except OSError as error:
         return [
             wrong(

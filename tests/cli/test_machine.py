@@ -80,6 +80,21 @@ def test_the_doctor_says_what_is_wrong_and_how_to_mend_it(openlxd: Openlxd, monk
     assert "WRONG" in text.out
 
 
+def test_an_lxd_that_does_not_answer_is_wrong_and_has_a_mend(
+    openlxd: Openlxd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The named socket is tried, nothing else, and the way out is told."""
+    monkeypatch.setenv("OPENLXD_LXD", "auto")
+    monkeypatch.setenv("OPENLXD_LXD_SOCKET", str(tmp_path / "nobody.socket"))
+    monkeypatch.setenv("OPENLXD_IMAGES_URL", "http://127.0.0.1:9")
+    ran = openlxd("doctor", "--json")
+    assert ran.code == exits.FAILED
+    found = next(line for line in ran.data if line["check"] == "lxd")
+    assert found["level"] == "wrong"
+    assert "nobody.socket" in found["finding"]
+    assert "openlxd setup" in found["mend"]
+
+
 def test_a_taken_port_is_found(tmp_path: Path) -> None:
     """Somebody else's server on our port is named before the start fails."""
     with socket.create_server(("127.0.0.1", 0)) as other:
