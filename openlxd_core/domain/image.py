@@ -1,9 +1,10 @@
-"""Images that LXD holds, and how people write their names."""
+"""Images: those that LXD holds, and those that image servers offer."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 
@@ -30,3 +31,105 @@ class Image:
     size_bytes: int
     status: ImageStatus
     imported_at: datetime | None
+    users: Sequence[str] = ()
+    """The containers made from it that the reader may see."""
+    private: bool = False
+    """Published from a container: its owner's and the admins' alone."""
+    user_id: int | None = None
+    """Who imported or published it; None for the house's."""
+    end_of_life: date | None = None
+    """When its makers stop mending it, where that is known."""
+    newer: bool = False
+    """Whether an image server offers a newer build."""
+    pinned: bool = False
+    operation_id: str = ""
+    """The import under way, or an empty string."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One image of an image server: one distribution, release, architecture and variant, in its newest whole build."""
+
+    alias: str
+    """The name it gets here: ``ubuntu/24.04``, ``ubuntu/24.04/cloud``, ``ubuntu/24.04/arm64`` off the host's own."""
+    aliases: Sequence[str]
+    """Every name that the server gives it."""
+    distribution: str
+    release: str
+    """The code name where it has one: ``noble``."""
+    version: str
+    """The number people say: ``24.04``."""
+    architecture: str
+    """Debian's name for it: ``amd64``."""
+    variant: str
+    size_bytes: int
+    """Of the two files together; 0 where it is no longer published."""
+    built_at: datetime | None
+    serial: str
+    """The build's own name, as ``20260814_05:24``."""
+    fingerprint: str
+    """What LXD will call it."""
+    server: str
+    """The address of its server; an empty string where it is no longer published."""
+    product: str
+    """The server's own key for it."""
+    end_of_life: date | None
+    listed: bool
+    """Whether it is one that OpenLXD promises to support."""
+    published: bool = True
+    """False for one that is promised, and that no server builds any more."""
+    held: bool = False
+    """Whether LXD holds it, in this build or an older one."""
+    current: bool = False
+    """Whether LXD holds this very build."""
+    hidden: bool = False
+    """Shown to admins only."""
+    pinned: bool = False
+    """Shown first; the build that is held is neither updated nor removed."""
+    importing: int = -1
+    """The percent of an import under way, or -1."""
+    operation_id: str = ""
+    """That import, or an empty string."""
+
+    def ended(self, today: date) -> bool:
+        """Whether its makers have stopped mending it."""
+        return self.end_of_life is not None and self.end_of_life < today
+
+
+@dataclass(frozen=True)
+class CatalogueState:
+    """How fresh the catalogue is."""
+
+    fetched_at: datetime | None
+    """When every server last answered; None before the first time."""
+    stale: bool
+    """Whether the last try failed, so that an old copy (or none) is shown."""
+    reason: str
+    """Why, for people; an empty string while all is well."""
+    offers: int
+    refreshing: bool = False
+
+
+LXD_ARCHITECTURES = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "i686": "i386",
+    "armv7l": "armhf",
+    "armv6l": "armel",
+    "ppc64le": "ppc64el",
+    "s390x": "s390x",
+    "riscv64": "riscv64",
+    "mips64": "mips64el",
+    "loongarch64": "loongarch64",
+}
+"""LXD's name of an architecture, and Debian's, which the image servers use."""
+
+
+def offered_architecture(name: str) -> str:
+    """Debian's name for ``name``, whichever of the two it is."""
+    return LXD_ARCHITECTURES.get(name, name)
+
+
+def lxd_architecture(name: str) -> str:
+    """LXD's name for ``name``, whichever of the two it is."""
+    return next((lxd for lxd, debian in LXD_ARCHITECTURES.items() if debian == name), name)

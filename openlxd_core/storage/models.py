@@ -116,6 +116,14 @@ class Image(Model):
     size = fields.BigIntField(default=0)
     status = fields.CharField(max_length=20, default="available")
     imported_at = fields.DatetimeField(null=True)
+    user_id: int | None = fields.IntField(null=True, db_index=True)
+    """Who imported or published it, and whose room it takes; none for the house's."""
+    private = fields.BooleanField(db_default=False)
+    """Published from a container: its owner's and the admins' alone."""
+    server = fields.CharField(max_length=500, db_default="")
+    product = fields.CharField(max_length=200, db_default="")
+    """Where it came from, so that a newer build is found; empty for what others brought."""
+    serial = fields.CharField(max_length=50, db_default="")
     created_at = fields.DatetimeField(auto_now_add=True)
     updated_at = fields.DatetimeField(auto_now=True)
 
@@ -142,6 +150,10 @@ class Operation(Model):
     worker = fields.CharField(max_length=36)
     """The process that does it; when that one is gone, another takes it over."""
     attempts = fields.IntField(default=0)
+    detail: Any = fields.JSONField(null=True)
+    """Beside the percent: bytes, rate and time left of a download."""
+    cancelled_by = fields.CharField(max_length=100, db_default="")
+    """Who asked to give it up; the process that does it looks."""
     created_at = fields.DatetimeField(auto_now_add=True, db_index=True)
     updated_at = fields.DatetimeField(auto_now=True)
 
