@@ -6,7 +6,8 @@ build what they send from these fields alone and never pass a caller's dictionar
 
 Errors, everywhere: LxdUnavailable (not reachable, or no answer in time; nothing was done), OutcomeUnknown (the
 connection was lost while LXD worked), NotFound, AlreadyExists, Busy (LXD works on the same instance), Conflict
-(the wrong state), QuotaExceeded (the project's limits), LxdRefused (any other no; its reason is in the message, cleaned).
+(the wrong state), QuotaExceeded (the project's limits), LxdRefused (any other no; its reason is in the message,
+cleaned).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from openlxd_core.domain.console import ExecSession
@@ -105,6 +107,8 @@ class Instance:
     created_at: datetime
     hwaddr: str = ""
     """The MAC address of its NIC, where it has one."""
+    base_image: str = ""
+    """The fingerprint of the image that it was made from, where LXD knows."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,39 @@ class LxdGateway(Protocol):
 
     async def images(self) -> Sequence[LxdImage]:
         """The images of the default project."""
+
+    async def import_image(
+        self, metadata: Path, rootfs: Path, fingerprint: str, progress: Progress | None = None
+    ) -> None:
+        """Hand over the two files of an image; ``fingerprint`` is the SHA-256 over both, and LXD checks it.
+
+        Raises AlreadyExists where it is held, LxdRefused where the files are none of an image.
+        """
+
+    async def delete_image(self, fingerprint: str) -> None:
+        """Drop an image and its aliases; containers made from it stay. One that is not there is a success."""
+
+    async def set_alias(self, alias: str, fingerprint: str) -> None:
+        """Let ``alias`` name this image, whatever it named before. Raises NotFound."""
+
+    async def delete_alias(self, alias: str) -> None:
+        """Drop a name; the image stays. One that is not there is a success."""
+
+    async def set_image_properties(self, fingerprint: str, properties: Mapping[str, str]) -> None:
+        """Change some of an image's properties, leaving the others alone. Raises NotFound."""
+
+    async def publish_image(
+        self,
+        project: str,
+        name: str,
+        snapshot: str,
+        properties: Mapping[str, str],
+        progress: Progress | None = None,
+    ) -> str:
+        """Make an image of a stopped container, or of one of its snapshots; its fingerprint.
+
+        Raises Conflict while it runs, NotFound.
+        """
 
     async def instances(self) -> Sequence[Instance]:
         """Every container of every project, in one call."""

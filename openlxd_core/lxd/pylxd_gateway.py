@@ -39,6 +39,7 @@ from openlxd_core.lxd.gateway import (
     ProjectSpec,
     ServerInfo,
 )
+from openlxd_core.lxd.image_calls import ImageCalls
 from openlxd_core.lxd.metrics import Key, Meter, parse
 from openlxd_core.lxd.readings import MIB, read_image, read_instance, read_server, read_state, read_status
 from openlxd_core.lxd.refusals import Refusal, translate, unknown, unreachable
@@ -64,7 +65,7 @@ _UNKNOWN_KEY = re.compile(
 _NEVER_SENT = (FileNotFoundError, ConnectionRefusedError, PermissionError, NotADirectoryError)
 
 
-class PylxdGateway(SnapshotCalls):
+class PylxdGateway(SnapshotCalls, ImageCalls):
     """An :class:`LxdGateway` on the LXD or Incus behind ``socket``.
 
     ``pool`` and ``network`` are where disks and NICs go; an empty network means the first managed bridge.

@@ -33,18 +33,28 @@ from openlxd_core.lxd.gateway import (
 )
 from openlxd_core.lxd.readings import read_image
 from openlxd_core.lxd.refusals import Refusal, not_stopped, translate, unknown, unreachable
+from openlxd_core.lxd.simulated_images import SimulatedImages
 from openlxd_core.lxd.simulated_shell import Machine, SimulatedExec
 from openlxd_core.lxd.simulated_snapshots import SimulatedSnapshots
 from openlxd_core.lxd.simulated_world import State, World, note
 from openlxd_core.lxd.walls import marks_config
 
-PACE = {"create_instance": 2.0, "start": 0.6, "address": 0.9, "stop": 0.5, "delete_instance": 0.4, "set_limits": 0.1}
+PACE = {
+    "create_instance": 2.0,
+    "start": 0.6,
+    "address": 0.9,
+    "stop": 0.5,
+    "delete_instance": 0.4,
+    "set_limits": 0.1,
+    "import_image": 1.0,
+    "publish_image": 1.5,
+}
 """Seconds that a verb takes at pace 1."""
 STEPS = 10
 WATCH_SECONDS = 0.2
 
 
-class SimulatedLxd(SimulatedSnapshots):
+class SimulatedLxd(SimulatedSnapshots, SimulatedImages):
     """An :class:`LxdGateway` that holds everything itself.
 
     ``path``: a file that several processes share. ``pace``: 0 is at once, 1 is about as slow as a real one.
@@ -461,6 +471,7 @@ class SimulatedLxd(SimulatedSnapshots):
             cpu=entry["cpu"], memory_mib=entry["memory"], disk_mib=entry["disk"],
             image=described, marks=dict(entry["marks"]),
             created_at=datetime.fromisoformat(entry["created"]), hwaddr=_hwaddr_of(entry["address"]),
+            base_image=entry["image"],
         )  # fmt: skip
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ READ_SECONDS = 15.0
 WAIT_SLICE = 1
 """Seconds of one long poll of an operation: an ended one answers at once, a running one tells its progress."""
 HEARTBEAT_SECONDS = 20.0
+UPLOAD_CHUNK = 1024 * 1024
+UPLOAD_IDLE_SECONDS = 600.0
+"""LXD writes an upload to its disk, and takes it apart, before it says a word."""
 
 _LOST = (aiohttp.ClientError, ConnectionError, TimeoutError, json.JSONDecodeError, UnicodeDecodeError)
 
@@ -81,6 +85,31 @@ class LxdSocket:
     async def post(self, path: str, params: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
         """A POST's whole answer. Raises Refusal, LxdUnavailable, OutcomeUnknown."""
         return await self._json("POST", path, params, body, READ_SECONDS)
+
+    async def upload(
+        self, path: str, parts: Sequence[tuple[str, Path]], headers: Mapping[str, str], *, progress: Progress | None
+    ) -> dict[str, Any]:
+        """POST files as a form from the disk; the whole answer. Raises Refusal, LxdUnavailable, OutcomeUnknown.
+
+        Takes as long as it takes while bytes flow, and UPLOAD_IDLE_SECONDS while none do.
+        """
+        session = self._session(self._streams)
+        boundary = secrets.token_hex(16)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=UPLOAD_IDLE_SECONDS)
+        headers = {**headers, "Content-Type": f"multipart/form-data; boundary={boundary}"}
+        body = _form(boundary, parts, progress)
+        try:
+            async with session.post(path, data=body, headers=headers, timeout=timeout) as response:
+                answer = json.loads(await response.read())
+        except aiohttp.ClientConnectorError as error:
+            raise unreachable() from error
+        except _LOST as error:
+            raise unknown() from error
+        if not isinstance(answer, dict):
+            raise unknown()
+        if answer.get("type") == "error":
+            raise Refusal(str(answer.get("error", "")), int(answer.get("error_code") or response.status))
+        return answer
 
     async def _json(
         self,
@@ -189,6 +218,23 @@ async def receive(socket: aiohttp.ClientWebSocketResponse) -> bytes | str | None
     except (aiohttp.ClientError, ConnectionError):
         return None  # the other side went away in the middle of a close
     return message.data if message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT) else None
+
+
+async def _form(boundary: str, parts: Sequence[tuple[str, Path]], progress: Progress | None) -> AsyncIterator[bytes]:
+    total, sent = max(1, sum(file.stat().st_size for _, file in parts)), 0
+    for field, file in parts:
+        yield (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"; filename="{field}"\r\n'
+            f"Content-Type: application/octet-stream\r\n\r\n"
+        ).encode()
+        with file.open("rb") as stream:
+            while chunk := await asyncio.to_thread(stream.read, UPLOAD_CHUNK):
+                yield chunk
+                sent += len(chunk)
+                if progress is not None:
+                    progress(sent * 100 // total)
+        yield b"\r\n"
+    yield f"--{boundary}--\r\n".encode()
 
 
 async def close_websocket(socket: aiohttp.ClientWebSocketResponse) -> None:
