@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 WRITE_HIGH = 256 * 1024
 """Bytes waiting for a client past which frames are left out."""
+_EARLY_HIGH = 32 * 1024  # bytes that nobody reads yet, past which the client is asked to wait
 _POLL_SECONDS = 0.1
 _FAREWELL_SECONDS = 1.2
 """How long an app may take to go before it is cancelled; a suspended tenant is out within two seconds."""
@@ -105,8 +106,10 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         """The client typed this."""
         if self._sink is not None:
             self._sink.data(data)
-        elif sum(map(len, self._early)) < 65536:
-            self._early.append(data)
+            return
+        self._early.append(data)  # for whoever comes next: not a byte of a pipe may be lost
+        if sum(map(len, self._early)) > _EARLY_HIGH:
+            self.pause_input()
 
     def eof_received(self) -> bool:
         """The client will send no more; our half of the channel stays open."""
@@ -270,6 +273,7 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         """Give input and window sizes to ``sink`` from now on."""
         self._sink = sink
         early, self._early = self._early, []
+        self.resume_input()
         for data in early:
             sink.data(data)
         if self._eof and hasattr(sink, "eof"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -105,6 +107,20 @@ async def test_bytes_and_the_exit_status_pass_through(rig: Rig) -> None:
     await eventually(lambda: all(shell.closed for shell in rig.lxd.shells), "every shell closed")
 
 
+async def test_not_a_byte_is_lost_on_the_way_in(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a client pipes in before the command has started arrives whole, however slowly it starts."""
+    begin = rig.core.consoles.open
+
+    async def slowly(*args: Any, **options: Any) -> Any:
+        await asyncio.sleep(0.4)
+        return await begin(*args, **options)
+
+    monkeypatch.setattr(rig.core.consoles, "open", slowly)
+    status, _out, _err = await rig.ssh("alice@127.0.0.1", "exec web1 -- tar x", stdin=b"\0" * 3_000_000)
+    assert status == 0
+    assert rig.lxd.typed == 3_000_000
+
+
 async def test_a_shell_has_the_clients_window_and_signals(rig: Rig) -> None:
     """``ssh -t openlxd@host web1``: size, resizes and signals are the container's."""
     async with rig.connect() as connection:
@@ -166,7 +182,5 @@ async def test_a_flood_waits_for_its_reader(rig: Rig) -> None:
 
 
 async def _turns(count: int) -> None:
-    import asyncio
-
     for _ in range(count):
         await asyncio.sleep(0.001)
