@@ -20,7 +20,7 @@ from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.i18n import N_, Translator, _, set_translator
 from openlxd_core.logs import configure
 from openlxd_tui.shells import ShellResult
-from openlxd_tui.ssh.shell import RESET_TERMINAL, Pipe
+from openlxd_tui.ssh.shell import RESET_TERMINAL, Pipe, wall_for
 from openlxd_tui.ssh.terminal import clamp_size, judge_terminal
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class LocalShell:
                 text = _("Shell in {name}. Type exit or press Ctrl+D to come back.").format(name=container_name)
                 terminal.write(f"\x1b[2J\x1b[H{text}\r\n".encode("utf-8", "replace"))
                 try:
-                    return ShellResult(exit_status=await Pipe(session, terminal).run())
+                    return ShellResult(exit_status=await Pipe(session, terminal, wall=wall_for(self._actor)).run())
                 finally:
                     terminal.write(RESET_TERMINAL)
         except OpenLXDError as error:

@@ -25,7 +25,7 @@ from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.text import clean
 from openlxd_core.domain.units import format_mib
 from openlxd_core.i18n import N_, _
-from openlxd_tui.ssh.shell import RESET_TERMINAL, Pipe
+from openlxd_tui.ssh.shell import RESET_TERMINAL, Pipe, wall_for
 
 if TYPE_CHECKING:
     from openlxd_tui.ssh.session import ConsoleSession
@@ -310,7 +310,8 @@ async def _in_container(session: ConsoleSession, name: str, argv: Sequence[str] 
         session.actor, name, argv, terminal=terminal, term=session.kind.name if session.kind.draws else "dumb"
     )
     try:
-        return await Pipe(command, session).run()
+        wall = wall_for(session.actor) if session.has_terminal else None
+        return await Pipe(command, session, wall=wall).run()
     finally:
         if session.ending and session.has_terminal:
             session.write(RESET_TERMINAL)

@@ -13,6 +13,7 @@ from openlxd_core.domain.console import ExecSession
 from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.i18n import N_, _
 from openlxd_tui.shells import ShellResult
+from openlxd_tui.ssh.wall import Wall
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -68,8 +69,9 @@ class Port(Protocol):
 class Pipe:
     """Joins a command in a container with the client until one of them ends."""
 
-    def __init__(self, session: ExecSession, port: Port) -> None:
+    def __init__(self, session: ExecSession, port: Port, *, wall: Wall | None = None) -> None:
         self._session = session
+        self._wall = wall
         self._port = port
         self._input: deque[bytes] = deque()
         self._input_size = 0
@@ -100,7 +102,7 @@ class Pipe:
             stream, data = await self._session.read()
             if stream == 0:
                 return
-            self._port.write(data, error=stream == 2)
+            self._port.write(self._wall.feed(data) if self._wall is not None else data, error=stream == 2)
             while self._port.congested:
                 self._room.clear()
                 await self._room.wait()
@@ -159,6 +161,11 @@ class Pipe:
         self._room.set()
 
 
+def wall_for(actor: Actor) -> Wall | None:
+    """An admin looks into other people's containers."""
+    return Wall() if actor.is_admin else None
+
+
 class SessionShell:
     """The :class:`~openlxd_tui.shells.ShellOpener` of a session: lends its terminal to a container's shell."""
 
@@ -182,7 +189,7 @@ class SessionShell:
             if driver is not None:
                 driver.stop_application_mode()
             self._terminal.write(f"\x1b[2J\x1b[H{_way_out(container_name)}\r\n".encode("utf-8", "replace"))
-            return ShellResult(exit_status=await Pipe(session, self._terminal).run())
+            return ShellResult(exit_status=await Pipe(session, self._terminal, wall=wall_for(self._actor)).run())
         except OpenLXDError as error:
             return ShellResult(error=error.message)
         except Exception:

@@ -32,35 +32,35 @@ async def test_the_usage_speaks_the_clients_language(rig: Rig) -> None:
         assert str(english.stdout).startswith("Usage:")
 
 
-@pytest.mark.parametrize(
-    ("command", "status", "says"),
-    [
-        ("nosuch", 2, "There is no command or container “nosuch”"),
-        ("web9", 2, "There is no command or container “web9”"),
-        ("id; uname -a", 2, "There is no command"),
-        ("$(id)", 2, "There is no command"),
-        ("'", 2, "quotes"),
-        ("info", 2, "Usage: info NAME"),
-        ("list --what", 2, "does not take --what"),
-        ("info nosuch", 3, "nosuch"),
-        ("start", 2, "Usage: start NAME"),
-        ("start --help", 2, "Usage: start NAME"),
-        ("wait web1 --timeout soon", 2, "not a number of seconds"),
-        ("create web1 debian/12", 6, "web1"),
-        ("create Web/2 debian/12", 2, "lower-case"),
-        ("create web2 debian/12 --memory 2bananas", 2, "2bananas"),
-        ("create web2 debian/12 --cpu 99", 5, "99"),
-        ("create web2 nosuch/1", 2, ""),
-    ],
-)
-async def test_each_mistake_gets_one_sentence_and_its_status(rig: Rig, command: str, status: int, says: str) -> None:
+MISTAKES = [
+    ("nosuch", 2, "There is no command or container “nosuch”"),
+    ("web9", 2, "There is no command or container “web9”"),
+    ("id; uname -a", 2, "There is no command"),
+    ("$(id)", 2, "There is no command"),
+    ("'", 2, "quotes"),
+    ("info", 2, "Usage: info NAME"),
+    ("list --what", 2, "does not take --what"),
+    ("info nosuch", 3, "nosuch"),
+    ("start", 2, "Usage: start NAME"),
+    ("start --help", 2, "Usage: start NAME"),
+    ("wait web1 --timeout soon", 2, "not a number of seconds"),
+    ("create web1 debian/12", 6, "web1"),
+    ("create Web/2 debian/12", 2, "lower-case"),
+    ("create web2 debian/12 --memory 2bananas", 2, "2bananas"),
+    ("create web2 debian/12 --cpu 99", 5, "99"),
+    ("create web2 nosuch/1", 2, ""),
+]
+
+
+async def test_each_mistake_gets_one_sentence_and_its_status(rig: Rig) -> None:
     """Errors go to standard error in one line, with the exit status that scripts know."""
     async with rig.connect() as connection:
-        result = await connection.run(command)
-    assert (result.exit_status, result.stdout) == (status, "")
-    assert says in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert "Traceback" not in result.stderr
+        for command, status, says in MISTAKES:
+            result = await connection.run(command)
+            assert (result.exit_status, result.stdout) == (status, ""), command
+            assert says in result.stderr
+            assert result.stderr.count("\n") == 1, command
+            assert "Traceback" not in result.stderr
 
 
 async def test_a_tenant_lists_what_is_theirs(rig: Rig) -> None:

@@ -88,33 +88,33 @@ async def test_a_window_that_cannot_be_is_clamped_from_the_start(rig: Rig, size:
         await screen.closes()
 
 
-@pytest.mark.parametrize(
-    ("term", "env", "has", "has_not"),
-    [
-        ("xterm-256color", {}, b";5;", b";2;"),
-        ("xterm-256color", {"COLORTERM": "truecolor"}, b"38;2;", b"38;5;"),
-        ("xterm-kitty", {}, b"38;2;", b"38;5;"),
-        ("screen-256color", {}, b";5;", b";2;"),
-        ("linux", {}, b"\x1b[", b"38;"),
-        ("xterm", {}, b"\x1b[", b"38;"),
-        ("xterm-256color", {"NO_COLOR": "1"}, b"\x1b[", b"38;"),
-        ("vt100", {}, b"\x1b[", b"38;"),
-        ("no-such-terminal", {}, b"\x1b[", b"38;"),
-        ("xterm\x1b[2J", {}, b"\x1b[", b"\x1b[2J\x1b"),
-        ("x" * 4096, {}, b"\x1b[", b"38;"),
-    ],
-)
-async def test_colours_are_the_clients(rig: Rig, term: str, env: dict[str, str], has: bytes, has_not: bytes) -> None:
+TERMINALS: list[tuple[str, dict[str, str], bytes, bytes]] = [
+    ("xterm-256color", {}, b";5;", b";2;"),
+    ("xterm-256color", {"COLORTERM": "truecolor"}, b"38;2;", b"38;5;"),
+    ("xterm-kitty", {}, b"38;2;", b"38;5;"),
+    ("screen-256color", {}, b";5;", b";2;"),
+    ("linux", {}, b"\x1b[", b"38;"),
+    ("xterm", {}, b"\x1b[", b"38;"),
+    ("xterm-256color", {"NO_COLOR": "1"}, b"\x1b[", b"38;"),
+    ("vt100", {}, b"\x1b[", b"38;"),
+    ("no-such-terminal", {}, b"\x1b[", b"38;"),
+    ("xterm\x1b[2J", {}, b"\x1b[", b"\x1b[2J\x1b"),
+    ("x" * 4096, {}, b"\x1b[", b"38;"),
+]
+
+
+async def test_colours_are_the_clients(rig: Rig) -> None:
     """Each session paints in the colours that its own terminal has, side by side in one process."""
     async with rig.connect() as connection:
         other = await open_screen(connection, term="xterm-kitty")
         await other.shows("ready")
-        screen = await open_screen(connection, term=term, env=env)
-        await screen.shows("ready")
-        assert has in screen.seen
-        assert has_not not in screen.seen
-        screen.type(b"q")
-        assert await screen.closes() == 0
+        for term, env, has, has_not in TERMINALS:
+            screen = await open_screen(connection, term=term, env=env)
+            await screen.shows("ready")
+            assert has in screen.seen, term
+            assert has_not not in screen.seen, term
+            screen.type(b"q")
+            assert await screen.closes() == 0
 
 
 @pytest.mark.parametrize("term", ["dumb", "unknown"])

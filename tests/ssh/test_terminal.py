@@ -18,6 +18,7 @@ from openlxd_tui.ssh.terminal import (
     language_of,
     recolour,
 )
+from openlxd_tui.ssh.wall import Wall
 
 
 def keys(reader: KeyReader, *chunks: bytes) -> list[str]:
@@ -145,6 +146,46 @@ def test_true_colours_are_brought_down() -> None:
         convert = recolour(colours)
         assert convert is not None
         assert convert(text) == expected
+
+
+HARMFUL = [
+    b"\x1b]52;c;ZXZpbA==\x07", b"\x1b]0;title\x1b\\", b"\x1bP$qm\x1b\\", b"\x1b_Gf=24\x1b\\", b"\x1b^x\x1b\\",
+    b"\x1b[c", b"\x1b[6n", b"\x1b[>c", b"\x1b[21t", b"\x1b[?2026$p", b"\x1bZ", b"\x05", b"\x1bX x\x1b\\",
+    b"\xc2\x9b", b"\xc2\x9d",
+]  # fmt: skip
+HARMLESS = [
+    b"plain ",
+    b"\x1b[1;31m",
+    b"\x1b[2J",
+    b"\x1b[?1049h",
+    b"\x1b[5;7H",
+    b"\x1b[2 q",
+    "容器".encode(),
+    b"\x1b(B",
+    b"\r\n",
+]
+
+
+@given(st.lists(st.sampled_from([*((h, True) for h in HARMFUL), *((h, False) for h in HARMLESS)])), st.data())
+def test_a_container_cannot_act_on_an_admins_terminal(parts: list[tuple[bytes, bool]], data: st.DataObject) -> None:
+    """Clipboard, titles, questions and device strings are dropped, however they are cut; all else passes."""
+    stream = b"".join(part for part, _harmful in parts) + b"."
+    wall, passed = Wall(), b""
+    while stream:
+        count = data.draw(st.integers(1, len(stream)))
+        passed += wall.feed(stream[:count])
+        stream = stream[count:]
+    assert passed == b"".join(part for part, harmful in parts if not harmful) + b"."
+
+
+def test_a_string_without_end_holds_nothing() -> None:
+    """A device string of megabytes is dropped as it comes, and what follows its end passes."""
+    wall = Wall()
+    assert wall.feed(b"a\x1bPq") == b"a"
+    for _ in range(64):
+        assert wall.feed(b"x" * 65536) == b""
+    assert len(wall._held) < 8192
+    assert wall.feed(b"\x1b") + wall.feed(b"\\b") == b"b"
 
 
 def test_failures_slow_an_address_down_and_are_forgotten() -> None:
