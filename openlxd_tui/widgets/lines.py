@@ -98,6 +98,8 @@ class Banner(Line):
 
     def words(self) -> tuple[str, Tint] | None:
         """The sentence and its weight."""
+        if self.screen.has_class("-thin") or self.screen.has_class("-flat"):
+            return _(N_("Enlarge the terminal")), "warn"
         state = self.session.core.live.state
         if not state.reachable and (state.reason or state.kind):
             text = _(N_("LXD is unreachable. Containers go on running; changes wait until it is back."))

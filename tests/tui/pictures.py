@@ -52,6 +52,7 @@ def _by_cells(found: re.Match[str]) -> str:
 
 def lighten(svg: str) -> str:
     """Without the fonts of a remote host: a reader's own monospaced font will do."""
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r'textLength="([\d.]+)"([^>]*)>([^<]*)<', _by_cells, svg)
     return svg.replace("Fira Code, monospace", FONTS)

@@ -218,6 +218,21 @@ async def test_the_smallest_terminal_still_shows_names(core: FakeCore, make_app:
         assert "Help" in lines[-1]
 
 
+@pytest.mark.parametrize("size", [(10, 20), (60, 3), (19, 2)])
+async def test_a_terminal_too_small_says_so_in_one_line(
+    core: FakeCore, make_app: MakeApp, size: tuple[int, int]
+) -> None:
+    """Under what can be drawn there is one clear line, and the screen is back once there is room."""
+    a_busy_day(core)
+    app = make_app()
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        assert "▲ Enlar" in screen_text(app)
+        assert "blog" not in screen_text(app)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "blog" in screen_text(app))
+
+
 async def test_the_palette_finds_and_runs(core: FakeCore, make_app: MakeApp) -> None:
     """Typing a part of a command's name and Enter runs it."""
     core.add(container("web1"))
