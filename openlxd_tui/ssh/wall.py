@@ -9,12 +9,33 @@ from __future__ import annotations
 
 import re
 
-_STRING = re.compile(rb"\x1b[\]PX^_][^\x07\x1b\x18\x1a]*(?:\x07|\x1b\\|\x18|\x1a|(?=\x1b))")
-_QUESTION = re.compile(rb"\x1b\[[0-?]*[ -/]*[cnqtx]|\x1b\[[0-?]*\$p|\x1bZ|\x05")
-_KEPT_QUESTION = re.compile(rb"\x1b\[[0-9]* q")  # the cursor's shape only looks like one
-_C1 = re.compile(rb"\xc2[\x80-\x9f]")  # the same introducers as single characters, which xterm obeys in UTF-8 too
-_BEGUN = re.compile(rb"\xc2\Z|\x1b(?:[\]PX^_][^\x07\x1b\x18\x1a]*\x1b?|\[[0-?]*[ -/]*)?\Z")
+_STRING = rb"\x1b[\]PX^_][^\x07\x1b\x18\x1a]*"
+_TOKEN = re.compile(
+    rb"\x1b\[[0-?]*[ -/]*[@-~]"  # a control sequence
+    rb"|" + _STRING + rb"(?:\x07|\x1b\\|\x18|\x1a|(?=\x1b))"  # a string, to its end or to what breaks it off
+    rb"|\x1b[ -/]+[0-~]"  # a character set
+    rb"|\x1b[0-~]?"  # two characters, or an ESC that begins nothing
+    rb"|\x05"  # "who are you?"
+    rb"|\xc2(?![\xa0-\xbf])[\x80-\x9f]?"  # a C1 code as a character (xterm obeys those), or half of one
+)
+"""Each ESC is followed by a whole sequence in what passes, so that nothing dropped can make two halves meet."""
+_QUESTION = re.compile(rb"\x1b\[[0-?]*(?:[ -/]*[cnqtx]|\$p)")
+_CURSOR_SHAPE = re.compile(rb"\x1b\[[0-9]* q")  # only looks like a question
+_BEGUN = re.compile(rb"\xc2\Z|\x1b(?:[\]PX^_][^\x07\x1b\x18\x1a]*\x1b?|\[[0-?]*[ -/]*|[ -/]+)?\Z")
 _BEGUN_MAX = 4096
+
+
+def _may_pass(match: re.Match[bytes]) -> bytes:
+    token = match[0]
+    if token[:1] != b"\x1b":
+        return b"?"
+    kind = token[1:2]
+    if kind == b"[":
+        if len(token) == 2:
+            return b""
+        harmless = not _QUESTION.fullmatch(token) or _CURSOR_SHAPE.fullmatch(token)
+        return token if harmless else b""
+    return b"" if len(token) == 1 or kind in b"]PX^_Z" else token
 
 
 class Wall:
@@ -42,5 +63,4 @@ class Wall:
             else:  # a string that does not end: drop it until it does
                 self._dropping = True
             data = data[: begun.start()]
-        data = _STRING.sub(b"", _C1.sub(b"", data))
-        return _QUESTION.sub(lambda match: match[0] if _KEPT_QUESTION.fullmatch(match[0]) else b"", data)
+        return _TOKEN.sub(_may_pass, data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,8 +152,7 @@ def test_true_colours_are_brought_down() -> None:
 
 HARMFUL = [
     b"\x1b]52;c;ZXZpbA==\x07", b"\x1b]0;title\x1b\\", b"\x1bP$qm\x1b\\", b"\x1b_Gf=24\x1b\\", b"\x1b^x\x1b\\",
-    b"\x1b[c", b"\x1b[6n", b"\x1b[>c", b"\x1b[21t", b"\x1b[?2026$p", b"\x1bZ", b"\x05", b"\x1bX x\x1b\\",
-    b"\xc2\x9b", b"\xc2\x9d",
+    b"\x1b[c", b"\x1b[6n", b"\x1b[>c", b"\x1b[21t", b"\x1b[?2026$p", b"\x1bZ", b"\x1bX x\x1b\\",
 ]  # fmt: skip
 HARMLESS = [
     b"plain ",
@@ -176,6 +177,30 @@ def test_a_container_cannot_act_on_an_admins_terminal(parts: list[tuple[bytes, b
         passed += wall.feed(stream[:count])
         stream = stream[count:]
     assert passed == b"".join(part for part, harmful in parts if not harmful) + b"."
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        b"\x1b\x1bPx\x1b\\]52;c;x\x07",
+        b"\x1b\n]52;c;x\x07",
+        b"\x1b\x05]52;c;x\x07",
+        b"\x1b\xc2\x9d]52;c;x\x07",
+        b"\xc2\x9d52;c;x\x07",
+        b"\xc2\xc2\x9d\x9d52;c;x\x07",
+        b"\xc2\x1b]0;\x07\x9d52;c;x\x07",
+        b"\x1b[\x1b_x\x1b\\6n",
+        b"\x1b[\n6n",
+        b"\x1b]52;c;x\x1b[m",
+    ],
+)
+def test_halves_do_not_meet(attack: bytes) -> None:
+    """What is dropped between two halves of a sequence does not join them, in one piece or byte by byte."""
+    pieces = Wall()
+    for passed in (Wall().feed(attack + b"."), b"".join(pieces.feed(bytes([byte])) for byte in attack + b".")):
+        assert re.search(rb"\x1b[^\[(]|\xc2[\x80-\x9f]|\x1b\[\Z", passed) is None, passed
+        assert b"\x1b[6n" not in passed
+        assert b"\x05" not in passed
 
 
 def test_a_string_without_end_holds_nothing() -> None:
