@@ -6,16 +6,19 @@ wrong type stops the start with one line that names it.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from openlxd_core.domain.errors import ConfigurationError, OpenLXDError
 from openlxd_core.domain.quota import Quota, parse_quota
+from openlxd_core.domain.units import parse_size_mib
 from openlxd_core.i18n import N_
 
 PREFIX = "OPENLXD_"
@@ -65,6 +68,12 @@ class Settings(BaseModel):
     """Of a tenant made without another."""
     tenant_import: Literal["on", "off"] = "on"
     """Whether tenants may import images."""
+    tenant_images: str = "10GiB"
+    """Room for the images that one tenant imports and publishes, all together."""
+    images_distributions: str = ""
+    """The distributions that are offered, comma-separated; empty offers all that the servers have."""
+    images_update: Literal["on", "off"] = "off"
+    """Whether imported images follow their newer builds by themselves."""
     storage_pool: str = "default"
     """Where tenants' disks go."""
     network: str = ""
@@ -88,6 +97,11 @@ class Settings(BaseModel):
     def database(self) -> str:
         """The Tortoise URL in force."""
         return self.database_url or f"sqlite://{self.state_dir / 'openlxd.sqlite3'}"
+
+    @property
+    def images_servers(self) -> list[str]:
+        """The image servers, in their order."""
+        return [url.strip().rstrip("/") for url in self.images_url.split(",") if url.strip()]
 
     @property
     def quota(self) -> Quota:
@@ -171,9 +185,32 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         parse_quota(settings.default_quota)
     except OpenLXDError as error:
         raise wrong("default_quota", str(error)) from None
+    try:
+        parse_size_mib(settings.tenant_images, "tenant_images")
+    except OpenLXDError as error:
+        raise wrong("tenant_images", str(error)) from None
+    for url in settings.images_servers:
+        if not _is_image_server(url):
+            raise wrong("images_url", "it is https:// addresses, or http:// ones of this machine or a private network")
     if (settings.tls_cert is None) != (settings.tls_key is None):
         key = "tls_key" if settings.tls_key is None else "tls_cert"
         raise wrong(key, "a certificate and its key go together")
+
+
+def _is_image_server(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if parts.scheme == "https":
+        return bool(host)
+    if parts.scheme != "http":
+        return False
+    try:  # without TLS nothing vouches for the list, so it must not cross a network that is not ours
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return host == "localhost"
 
 
 def _read_file(file: Path | None) -> dict[str, Any]:

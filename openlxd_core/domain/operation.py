@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -37,8 +37,12 @@ class Kind(StrEnum):
     SNAPSHOT = "snapshot"
     RESTORE = "restore"
     SNAPSHOT_DELETE = "snapshot-delete"
+    IMPORT = "image.import"
+    PUBLISH = "image.publish"
 
 
+CANCELLABLE = frozenset({Kind.IMPORT})
+"""What can be given up on the way."""
 ENDED = frozenset({OperationStatus.DONE, OperationStatus.FAILED, OperationStatus.CANCELLED})
 
 STAGES: dict[str, str] = {
@@ -50,6 +54,12 @@ STAGES: dict[str, str] = {
     "stop": N_("Stopping"),
     "work": N_("Working"),
     "delete": N_("Deleting"),
+    "resolve": N_("Looking for the image"),
+    "download": N_("Downloading"),
+    "verify": N_("Checking"),
+    "import": N_("Handing it to LXD"),
+    "image": N_("Fetching the image"),
+    "publish": N_("Making the image"),
     "lxd": N_("Waiting for LXD to come back"),
     "done": N_("Done"),
 }
@@ -67,7 +77,7 @@ class Operation:
     actor: str
     """Who asked."""
     target: str
-    """The container's name."""
+    """The container's name, or the image's."""
     status: OperationStatus
     stage: str
     progress: int
@@ -77,6 +87,8 @@ class Operation:
     args: Mapping[str, Any]
     created_at: datetime
     updated_at: datetime
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """Of a download: ``bytes`` and ``total``, ``rate`` in bytes a second, ``seconds_left``."""
 
     @property
     def ended(self) -> bool:

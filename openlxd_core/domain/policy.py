@@ -29,6 +29,8 @@ class Action(StrEnum):
     OPERATION_CANCEL = "operation.cancel"
     IMAGE_VIEW = "image.view"
     IMAGE_MANAGE = "image.manage"
+    IMAGE_IMPORT = "image.import"
+    IMAGE_PUBLISH = "image.publish"
     USER_VIEW = "user.view"
     USER_MANAGE = "user.manage"
     QUOTA_SET = "quota.set"
@@ -47,8 +49,10 @@ _TENANT_OWN = {
     Action.ACCOUNT_OWN, Action.CONTAINER_VIEW, Action.CONTAINER_CREATE, Action.CONTAINER_POWER,
     Action.CONTAINER_RESIZE, Action.CONTAINER_DELETE, Action.CONTAINER_SHELL, Action.CONTAINER_REINSTALL,
     Action.CONTAINER_PASSWORD, Action.SNAPSHOT, Action.OPERATION_VIEW, Action.OPERATION_CANCEL, Action.AUDIT_VIEW,
+    Action.IMAGE_PUBLISH,
 }  # fmt: skip
-_TENANT_ANY = {Action.IMAGE_VIEW}
+_TENANT_ANY = {Action.IMAGE_VIEW, Action.IMAGE_IMPORT}
+"""Importing is bounded by the operator's settings, which the market asks."""
 
 
 def may(actor: Actor, action: Action, thing: Owned | None = None) -> bool:

@@ -52,7 +52,7 @@ class Subscription:
         self._closed = False
 
     def _may_see(self, change: Change) -> bool:
-        if self._actor.is_admin or change.topic in _FOR_EVERYBODY:
+        if self._actor.is_admin or (change.topic in _FOR_EVERYBODY and change.user_id is None):
             return True
         return change.user_id is not None and change.user_id == self._actor.user_id
 

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from openlxd_core.domain.actor import SYSTEM, Actor
-from openlxd_core.domain.errors import Busy, NotFound, OpenLXDError
-from openlxd_core.domain.operation import ENDED, Kind, Operation, OperationStatus
+from openlxd_core.domain.errors import Busy, Conflict, NotFound, OpenLXDError
+from openlxd_core.domain.operation import CANCELLABLE, ENDED, Kind, Operation, OperationStatus
 from openlxd_core.domain.policy import Action, may, require
 from openlxd_core.i18n import N_
 from openlxd_core.services import audit
@@ -37,12 +38,19 @@ class Operations:
         if active:
             found = found.filter(status__in=_ACTIVE)
         rows = await found.order_by("-created_at").limit(max(1, min(limit, 1000)))
-        return [to_operation(row) for row in rows]
+        found_here = [to_operation(row) for row in rows]
+        if actor.is_admin:
+            return found_here
+        shared = await models.Operation.filter(kind=Kind.IMPORT.value, status__in=_ACTIVE)
+        joined = [_as_joined(to_operation(row)) for row in shared if _joined(actor, row)]
+        return sorted([*joined, *found_here], key=lambda operation: operation.created_at, reverse=True)
 
     async def get(self, actor: Actor, operation_id: str) -> Operation:
         """One operation. Raises NotFound, alike for another's and none."""
         row = await models.Operation.filter(id=str(operation_id)[:36]).first()
         operation = to_operation(row) if row else None
+        if row is not None and operation is not None and _joined(actor, row):
+            return _as_joined(operation)
         if operation is None or not may(actor, Action.OPERATION_VIEW, operation):
             raise NotFound(N_("There is no such operation."))
         return operation
@@ -93,14 +101,59 @@ class Operations:
         await _tell(row)
         return row.id
 
+    async def cancel(self, actor: Actor, operation_id: str) -> Operation:
+        """Ask for it to be given up, wherever it is done. One that has ended stays as it is.
+
+        Of several who asked for one image each gives up for themselves, an admin for all. Raises NotFound, Conflict
+        where it cannot be given up, or not any more.
+        """
+        operation = await self.get(actor, operation_id)
+        require(actor, Action.OPERATION_CANCEL)
+        if not operation.ended:
+            await self._cancel(actor, operation.id)
+        return await self.get(actor, operation_id)
+
     @transaction
-    async def progress(self, operation_id: str, stage: str, percent: int) -> None:
+    async def _cancel(self, actor: Actor, operation_id: str) -> None:
+        row = await models.Operation.get(id=operation_id)
+        if row.status not in _ACTIVE or row.cancelled_by:
+            return
+        if Kind(row.kind) not in CANCELLABLE:
+            raise Conflict(N_("This cannot be cancelled once it has begun."))
+        if row.stage == "import":
+            raise Conflict(N_("It is too late to cancel: LXD is taking the image in."))
+        askers = [asker for asker in row.args.get("askers", []) if asker != actor.user_id]
+        if not actor.is_admin and askers:
+            row.args = {**row.args, "askers": askers}
+            await row.save()
+            return
+        row.cancelled_by = actor.username[:100] or "?"
+        await row.save()
+        await audit.record(actor, "operation.cancel", row.target, user_id=row.user_id)
+        await _tell(row)
+
+    async def cancel_requested(self, operation_id: str) -> None:
+        """Return once somebody asks for this operation to be given up."""
+        async with self._feed.subscribe(SYSTEM) as changes:
+            if await models.Operation.filter(id=operation_id).exclude(cancelled_by="").exists():
+                return
+            async for change in changes:
+                if change.topic not in ("resync", "operation") or (change.key and change.key != operation_id):
+                    continue
+                if await models.Operation.filter(id=operation_id).exclude(cancelled_by="").exists():
+                    return
+
+    @transaction
+    async def progress(
+        self, operation_id: str, stage: str, percent: int, detail: Mapping[str, Any] | None = None
+    ) -> None:
         """Say how far it is."""
         row = await models.Operation.filter(id=operation_id).first()
         if row is None or row.status not in _ACTIVE:
             return
         row.status = OperationStatus.RUNNING.value
         row.stage, row.progress = stage, max(0, min(99, percent))
+        row.detail = dict(detail) if detail is not None else None
         await row.save()
         await _tell(row)
 
@@ -112,10 +165,12 @@ class Operations:
         await row.save()
         return row.attempts
 
-    async def end(self, operation_id: str, error: OpenLXDError | None) -> None:
-        """Write the result, once; inside a transaction."""
+    async def end(self, operation_id: str, error: OpenLXDError | None, *, cancelled: bool = False) -> None:
+        """Write the result, once; inside a transaction. One that is ``cancelled`` has that as its ``error``, too."""
         row = await models.Operation.get(id=operation_id)
-        row.status = (OperationStatus.FAILED if error else OperationStatus.DONE).value
+        failed = OperationStatus.CANCELLED if cancelled else OperationStatus.FAILED
+        row.status = (failed if error else OperationStatus.DONE).value
+        row.detail = None
         row.stage = row.stage if error else "done"
         row.progress = row.progress if error else 100
         row.error_code = error.code if error else ""
@@ -162,4 +217,16 @@ async def _tell(row: models.Operation) -> None:
         status=row.status,
         stage=row.stage,
         progress=row.progress,
+        **({"detail": row.detail} if row.detail else {}),
     )
+
+
+def _joined(actor: Actor, row: models.Operation) -> bool:
+    """Whether the actor is one of several who asked for the same image, and not the one whose row it is."""
+    mine = actor.user_id is not None and not actor.is_admin and row.user_id != actor.user_id
+    return mine and row.kind == Kind.IMPORT.value and actor.user_id in (row.args or {}).get("askers", [])
+
+
+def _as_joined(operation: Operation) -> Operation:
+    """What one of several askers sees: the work, and nobody else's name."""
+    return replace(operation, actor="", user_id=None, args={})

@@ -105,6 +105,7 @@ def to_operation(row: models.Operation) -> Operation:
         args=dict(row.args or {}),
         created_at=row.created_at,
         updated_at=row.updated_at,
+        detail=dict(row.detail or {}),
     )
 
 

@@ -49,6 +49,8 @@ class Runner:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.others: dict[Kind, Callable[[str], Awaitable[None]]] = {}
         """Who does the kinds that are about no container, by the operation's id; they write their own end."""
+        self.fetch_image: Callable[[str, steps.Report], Awaitable[str]] | None = None
+        """Who waits for the image of a container that is made from one which LXD does not hold yet."""
         # an operation must not inherit a session's language, nor a transaction's connection
         self._context = contextvars.copy_context()
 
@@ -137,7 +139,9 @@ class Runner:
         async def report(stage: str, percent: int) -> None:
             await self._operations.progress(operation_id, stage, percent)
 
-        return steps.Job(operation, to_container(container), self._lxd, self._quotas, report, row.attempts)
+        return steps.Job(
+            operation, to_container(container), self._lxd, self._quotas, report, row.attempts, self.fetch_image
+        )
 
     @transaction
     async def _close_orphan(self, operation_id: str) -> None:

@@ -33,6 +33,9 @@ STOP_SECONDS = 20.0
 _BUSY_TRIES = 30
 
 
+Report = Callable[[str, int], Coroutine[Any, Any, None]]
+
+
 @dataclass
 class Job:
     """One operation at work."""
@@ -41,10 +44,15 @@ class Job:
     container: Container
     lxd: LxdGateway
     quotas: Quotas
-    report: Callable[[str, int], Coroutine[Any, Any, None]]
+    report: Report
     """Say the stage and the percent."""
     attempts: int = 0
     """How often it was cut short already."""
+
+    fetch: Callable[[str, Report], Awaitable[str]] | None = None
+    """Wait for an import by its operation's id; the image's fingerprint."""
+    fingerprint: str = ""
+    """Of the image to make it from, once :func:`have_image` has seen to it."""
 
     @property
     def place(self) -> tuple[str, str]:
@@ -60,12 +68,22 @@ async def look(lxd: LxdGateway, project: str, name: str) -> Instance | None:
         return None
 
 
+async def have_image(job: Job) -> None:
+    """See that LXD holds the image: it did when the operation began, or an import that began with it brings it."""
+    args = job.operation.args
+    if "import" in args and job.fetch is not None:
+        job.fingerprint = await job.fetch(str(args["import"]), job.report)
+    else:
+        job.fingerprint = str(args["fingerprint"])
+
+
 async def create(job: Job) -> None:
-    """Project, instance, mark, start, address."""
+    """Project, image, instance, mark, start, address."""
     c, op = job.container, job.operation
     await job.report("project", 2)
     if c.user_id is not None:
         await job.quotas.ensure_project(c.user_id)
+    await have_image(job)
     await job.report("create", 5)
     await _make(job)
     await job.report("start", 85)
@@ -102,7 +120,7 @@ async def _make(job: Job, hwaddr: str = "") -> None:
                 InstanceSpec(
                     project=spec.project,
                     name=spec.name,
-                    fingerprint=str(op.args["fingerprint"]),
+                    fingerprint=job.fingerprint,
                     cpu=spec.cpu,
                     memory_mib=spec.memory_mib,
                     disk_mib=spec.disk_mib,
@@ -219,6 +237,7 @@ async def reinstall(job: Job) -> None:
     LXD's own rebuild refuses a container with snapshots, and leaves nothing to go back to.
     """
     c, op = job.container, job.operation
+    await have_image(job)  # before anything is put aside
     await job.report("project", 2)
     await _room_for_two(job)
     old = await look(job.lxd, c.project, aside(op))
