@@ -29,7 +29,7 @@ from openlxd_core.lxd.gateway import (
 from openlxd_core.services.quotas import Quotas
 
 ADDRESS_SECONDS = 20.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 30.0
 _BUSY_TRIES = 30
 
 
