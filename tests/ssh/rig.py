@@ -8,7 +8,6 @@ import os
 import shlex
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,9 @@ from textual.widgets import DataTable, Input, Static
 
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor
-from openlxd_core.domain.container import Usage
-from openlxd_core.domain.errors import Message, NotFound
+from openlxd_core.domain.errors import Message
 from openlxd_core.i18n import N_, _
-from openlxd_core.lxd.gateway import (
-    Instance,
-    InstanceSpec,
-    InstanceState,
-    LxdEvent,
-    LxdImage,
-    ServerInfo,
-)
+from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_tui.ssh.driver import SshDriver
 from openlxd_tui.ssh.limits import DoorLimits
 from openlxd_tui.ssh.server import SshConsole
@@ -96,73 +87,20 @@ class WatchedShell:
         self.closed = True
 
 
-class WatchedLxd:
-    """The LXD port in memory, as much of it as a session meets."""
+class WatchedLxd(SimulatedLxd):
+    """The simulated LXD, in memory, whose shells can be watched."""
 
     def __init__(self) -> None:
-        self.held: dict[tuple[str, str], Instance] = {}
+        super().__init__()
         self.shells: list[WatchedShell] = []
         self.typed = 0
         self.flooded = 0
         self.flood: asyncio.Task[None] | None = None
 
-    async def open(self) -> None: ...
-
     async def close(self) -> None:
         if self.flood is not None:
             self.flood.cancel()
-
-    async def server(self) -> ServerInfo:
-        return ServerInfo("simulated", "0", "x86_64", ["default"], ["lxdbr0"], frozenset())
-
-    async def ensure_project(self, spec: Any) -> None: ...
-
-    async def delete_project(self, name: str) -> None: ...
-
-    async def images(self) -> Sequence[LxdImage]:
-        about = {"os": "debian", "release": "12"}
-        return [LxdImage("f" * 64, ["debian/12"], "Debian", "x86_64", 1000, about, datetime.now(UTC))]
-
-    async def instances(self) -> Sequence[Instance]:
-        return list(self.held.values())
-
-    async def instance(self, project: str, name: str) -> Instance:
-        if (project, name) not in self.held:
-            raise NotFound("{name} is not there.", name=name)
-        return self.held[project, name]
-
-    async def state(self, project: str, name: str) -> InstanceState:
-        return InstanceState((await self.instance(project, name)).status, "10.0.0.2", "fd00::2", 1)
-
-    async def create_instance(self, spec: InstanceSpec, progress: Any = None) -> None:
-        self.held[spec.project, spec.name] = Instance(
-            spec.project, spec.name, "stopped", "x86_64", spec.cpu, spec.memory_mib, spec.disk_mib, "",
-            dict(spec.marks), datetime.now(UTC),
-        )  # fmt: skip
-
-    async def delete_instance(self, project: str, name: str) -> None:
-        self.held.pop((project, name), None)
-
-    async def set_marks(self, project: str, name: str, marks: Mapping[str, str]) -> None: ...
-
-    async def set_limits(self, project: str, name: str, cpu: int, memory_mib: int, disk_mib: int) -> None: ...
-
-    async def start(self, project: str, name: str) -> None:
-        self.held[project, name] = dataclasses.replace(self.held[project, name], status="running")
-
-    async def stop(self, project: str, name: str, *, force: bool = False, timeout: float = 30) -> None:
-        self.held[project, name] = dataclasses.replace(self.held[project, name], status="stopped")
-
-    async def freeze(self, project: str, name: str) -> None: ...
-
-    async def unfreeze(self, project: str, name: str) -> None: ...
-
-    async def usage(self) -> Mapping[tuple[str, str], Usage]:
-        return {}
-
-    async def events(self) -> AsyncIterator[LxdEvent]:
-        yield LxdEvent("connected")
-        await asyncio.Event().wait()
+        await super().close()
 
     async def exec(
         self,

@@ -193,7 +193,9 @@ async def test_nobody_can_be_raced_into_another_name(tmp_path: Path) -> None:
                 if self.asked:
                     return None
                 self.asked = True
-                asyncio.get_running_loop().call_later(chance.random() / 3, self.ask_for_alice)
+                asyncio.get_running_loop().call_later(
+                    chance.choice((0.05, 0.3, 3.0)) * chance.random(), self.ask_for_alice
+                )
                 return PASSWORD
 
             def ask_for_alice(self) -> None:
@@ -219,7 +221,7 @@ async def test_nobody_can_be_raced_into_another_name(tmp_path: Path) -> None:
         for _round in range(20):
             await asyncio.gather(*(one() for _ in range(40)))
         assert wrong == []
-        assert 0 < right < 800  # some were in before the question came, some were not
+        assert right > 0  # whoever was in before the question came
 
 
 async def test_many_tenants_at_once_are_each_themselves(tmp_path: Path) -> None:
