@@ -2,6 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+SHARED := -n auto --dist loadfile
 REQUIREMENTS := requirements/run.txt requirements/dev.txt pyproject.toml
 
 .PHONY: up test check quick bench messages lock clean help
@@ -15,10 +16,10 @@ up: $(VENV)/.run  ## Install into .venv, prepare keys, database and the first ad
 
 test: $(VENV)/.dev  ## Pass the whole suite; as root on Debian or Ubuntu, install what its live tiers need first.
 	@scripts/prepare-tests.sh
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
 
 quick: $(VENV)/.dev  ## The tests that need no LXD, no browser and no root.
-	@$(BIN)/python -m pytest -m "not live and not slow" --ignore=tests/browser $(ARGS)
+	@$(BIN)/python -m pytest -m "not live and not slow" --ignore=tests/browser $(SHARED) $(ARGS)
 
 check: $(VENV)/.dev  ## Format, lint, types, import contracts, house rules, units, quick tests: before every commit.
 	@scripts/check.sh

@@ -42,18 +42,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Count what ran; fail what was skipped where the run insists on it."""
+    """Note the tier; fail what was skipped where the run insists on it."""
     report = yield
     tier = item.stash.get(_TIER, "quick")
+    report.user_properties.append(("tier", tier))
     if report.skipped and not hasattr(report, "wasxfail"):
         reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
-        _reasons[tier].add(reason.removeprefix("Skipped: "))
+        report.user_properties.append(("skipped", reason.removeprefix("Skipped: ")))
         if REQUIRE_LIVE and tier != "quick" and " needs " in reason:
             report.outcome = "failed"
             report.longrepr = f"OPENLXD_REQUIRE_LIVE=1, but this was skipped: {reason}"
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count what ran, here and in the workers of a run that is shared out."""
+    known = dict(report.user_properties)
+    tier = str(known.get("tier", "quick"))
+    if "skipped" in known:
+        _reasons[tier].add(str(known["skipped"]))
     if report.when == "call" or (report.when == "setup" and not report.passed):
         _counts[tier][report.outcome] += 1
-    return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

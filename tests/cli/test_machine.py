@@ -211,7 +211,6 @@ def test_root_leaves_nothing_that_the_service_cannot_use() -> None:
 def test_ones_own_state_is_left_as_it_is(tmp_path: Path) -> None:
     """In a checkout nobody becomes anybody else."""
     settings = make_settings(tmp_path)
-    settings.state_dir.mkdir()
     before = os.geteuid()
     act_as_owner(settings)
     hand_over(settings)

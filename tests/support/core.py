@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import shutil
+import tempfile
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +18,28 @@ from openlxd_core.domain.actor import SYSTEM, Actor, Role
 from openlxd_core.domain.operation import Operation
 from openlxd_core.domain.quota import Quota
 from openlxd_core.settings import Settings
+from openlxd_core.storage.database import upgrade
 
 PASSWORD = "correct horse"
 
 
+@cache
+def _empty_database() -> Path:
+    """An upgraded database without rows, made once a run: the migrations cost more than most tests."""
+    file = Path(tempfile.mkdtemp(prefix="olx-database-")) / "openlxd.sqlite3"
+    with ThreadPoolExecutor(1) as pool:  # a loop may be running here
+        pool.submit(lambda: asyncio.run(upgrade(f"sqlite://{file}"))).result()
+    atexit.register(shutil.rmtree, file.parent, ignore_errors=True)
+    return file
+
+
 def make_settings(directory: Path, **changes: Any) -> Settings:
-    """Settings whose every file is in ``directory``, with cheap password hashes."""
+    """Settings whose every file is in ``directory``, an empty database in place, with cheap password hashes."""
+    place = directory / "state" / "openlxd.sqlite3"
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.copy(_empty_database(), place)
+        place.chmod(0o600)
     values: dict[str, Any] = {
         "state_dir": directory / "state",
         "keys_dir": directory / "keys",
@@ -28,6 +49,7 @@ def make_settings(directory: Path, **changes: Any) -> Settings:
         "api_host": "127.0.0.1",
         "ssh_port": 0,
         "api_port": 0,
+        "images_url": "",
     }
     return Settings(**(values | changes))
 
