@@ -24,6 +24,7 @@ from openlxd_core.services.idempotency import Idempotency
 from openlxd_core.services.images import Images
 from openlxd_core.services.keys import Keys
 from openlxd_core.services.live import Live
+from openlxd_core.services.market import Market
 from openlxd_core.services.operations import Operations
 from openlxd_core.services.passwords import Passwords
 from openlxd_core.services.quotas import Quotas
@@ -58,6 +59,7 @@ class Core:
     usage: UsageHistory
     operations: Operations
     images: Images
+    market: Market
     consoles: Consoles
     audit: Audit
     idempotency: Idempotency
@@ -109,7 +111,8 @@ async def open_core(
         images = Images(gateway)
         runner = Runner(gateway, live, operations, quotas)
         reconciler = Reconciler(gateway, operations, runner, workers, feed)
-        containers = Containers(settings, gateway, live, images, operations, runner)
+        market = Market(settings, gateway, live, images, operations, runner, workers, feed)
+        containers = Containers(settings, gateway, live, market, operations, runner)
         usage = UsageHistory(gateway, live, workers)
         accounts = Accounts(settings, passwords)
         accounts.remove_containers = containers.remove_all
@@ -124,6 +127,7 @@ async def open_core(
             usage=usage,
             operations=operations,
             images=images,
+            market=market,
             consoles=Consoles(gateway, live),
             audit=Audit(),
             idempotency=Idempotency(workers),
@@ -139,7 +143,7 @@ async def open_core(
             await feed.start()
             jobs = [feed.run(), live.run(), live.sample()]
             if background:
-                jobs += [reconciler.run(), usage.run()]
+                jobs += [reconciler.run(), usage.run(), market.run()]
             tasks = [asyncio.create_task(job) for job in jobs]
             await live.first_contact()
             yield core
@@ -148,6 +152,7 @@ async def open_core(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await market.close()
             workers.stop()
             await gateway.close()
             passwords.close()

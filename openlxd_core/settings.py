@@ -59,7 +59,7 @@ class Settings(BaseModel):
     lxd_socket: Path | None = None
     """The LXD or Incus socket; found by itself where empty."""
     images_url: str = "https://images.linuxcontainers.org"
-    """One or several simplestreams servers, comma-separated."""
+    """One or several simplestreams servers, comma-separated; ``off`` for none."""
     images_ca: Path | None = None
     """An extra CA file for a private mirror."""
     registration: Literal["on", "off", "invite"] = "on"
@@ -100,8 +100,8 @@ class Settings(BaseModel):
 
     @property
     def images_servers(self) -> list[str]:
-        """The image servers, in their order."""
-        return [url.strip().rstrip("/") for url in self.images_url.split(",") if url.strip()]
+        """The image servers, in their order; none where they are switched off."""
+        return [url.strip().rstrip("/") for url in self.images_url.split(",") if url.strip() not in ("", "off")]
 
     @property
     def quota(self) -> Quota:

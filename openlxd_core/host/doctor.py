@@ -277,7 +277,7 @@ _STATUS_WORD = 5 * ctypes.sizeof(ctypes.c_long) // ctypes.sizeof(ctypes.c_int)
 
 def check_image_source(settings: Settings) -> Iterator[Finding]:
     """Each image server answers with an index."""
-    for address in filter(None, (part.strip() for part in settings.images_url.split(","))):
+    for address in settings.images_servers:
         if not address.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
             yield wrong("images", N_("{url} is not an https address."), N_("Mend OPENLXD_IMAGES_URL."), url=address)
             continue

@@ -42,9 +42,20 @@ def compact(name: str) -> str:
 
 
 class Catalogue:
-    """An immutable picture of what is offered. ``architecture`` is the host's own, by LXD's name or Debian's."""
+    """An immutable picture of what is offered.
 
-    def __init__(self, products: Sequence[tuple[str, Product]], architecture: str = "amd64") -> None:
+    ``architecture`` is the host's own, by LXD's name or Debian's; ``distributions`` those that the operator offers, or
+    empty for all; ``complete`` whether the products are all that there are, so that what is missing is not built.
+    """
+
+    def __init__(
+        self,
+        products: Sequence[tuple[str, Product]],
+        architecture: str = "amd64",
+        *,
+        distributions: Collection[str] = (),
+        complete: bool = True,
+    ) -> None:
         self._own = offered_architecture(architecture)
         self._products: dict[tuple[str, str], Product] = {}
         self._entries: list[_Entry] = []
@@ -57,7 +68,8 @@ class Catalogue:
             taken.add(place)
             self._products[server, product.key] = product
             self._add(self._offer(server, product))
-        self._add_unpublished({(d, v) for d, v in self._releases()})
+        if complete:  # before the first answer nobody knows what is not built any more
+            self._add_unpublished(set(self._releases()), distributions)
         self._entries.sort(key=lambda entry: _order(entry.offer, self._own))
         for number, entry in enumerate(self._entries):
             for name in _names(entry.offer, self._own):
@@ -111,8 +123,10 @@ class Catalogue:
             parts.append(product.architecture)
         return "/".join(parts)[:100]
 
-    def _add_unpublished(self, published: Collection[tuple[str, str]]) -> None:
+    def _add_unpublished(self, published: Collection[tuple[str, str]], wanted: Collection[str]) -> None:
         for distribution, version, release in PROMISED:
+            if wanted and distribution not in wanted:
+                continue
             if (distribution, version.lower()) not in published and (distribution, release.lower()) not in published:
                 self._add(
                     Offer(

@@ -30,12 +30,12 @@ from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.quota import NOTHING, check_fits
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
-from openlxd_core.lxd.gateway import Instance, LxdGateway, LxdImage
+from openlxd_core.lxd.gateway import Instance, LxdGateway
 from openlxd_core.services import audit
 from openlxd_core.services.feed import announce
-from openlxd_core.services.images import Images
 from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container, find_user
+from openlxd_core.services.market import Choice, Market
 from openlxd_core.services.operations import Operations
 from openlxd_core.services.quotas import project_name, quota_of, used_by
 from openlxd_core.services.records import to_container, to_user
@@ -65,14 +65,14 @@ class Containers:
         settings: Settings,
         lxd: LxdGateway,
         live: Live,
-        images: Images,
+        market: Market,
         operations: Operations,
         runner: Runner,
     ) -> None:
         self._settings = settings
         self._lxd = lxd
         self._live = live
-        self._images = images
+        self._market = market
         self._operations = operations
         self._runner = runner
 
@@ -108,12 +108,12 @@ class Containers:
             raise ValidationFailed.of("owner", N_("Say whose container it is to be."))
         await find_user(actor, owner)  # a stranger's name ends here
         self._live.require_reachable()
-        held = await self._images.resolve(spec.image)
-        operation_id = await self._reserve(actor, spec, held, owner)
+        choice = await self._market.choose(actor, spec.image)
+        operation_id = await self._reserve(actor, spec, choice, owner)
         return await self._go(actor, operation_id)
 
     @transaction
-    async def _reserve(self, actor: Actor, spec: ContainerSpec, held: LxdImage, owner: int | str | None) -> str:
+    async def _reserve(self, actor: Actor, spec: ContainerSpec, choice: Choice, owner: int | str | None) -> str:
         user = await find_user(actor, owner)
         require(actor, Action.CONTAINER_CREATE, to_user(user))
         if user.status != "active":
@@ -126,15 +126,19 @@ class Containers:
             project=project_name(user.id),
             user_id=user.id,
             created_by=actor.username,
-            image=spec.image,
-            architecture=held.architecture,
+            image=choice.alias,
+            architecture=choice.architecture,
             status=State.CREATING.value,
             cpu=spec.cpu,
             memory_mb=spec.memory_mib,
             disk_mb=spec.disk_mib,
         )
         await announce("container", "created", row.name, user.id)
-        return await self._operations.begin(actor, Kind.CREATE, row, {"fingerprint": held.fingerprint})
+        return await self._begin_create(actor, row, choice)
+
+    async def _begin_create(self, actor: Actor, row: models.Container, choice: Choice) -> str:
+        args = await self._market.choice_args(actor, choice)
+        return await self._operations.begin(actor, Kind.CREATE, row, args)
 
     async def _require_room(self, user_id: int, containers: int, cpu: int, memory_mib: int, disk_mib: int) -> None:
         asked = replace(NOTHING, containers=containers, cpu=cpu, memory_mib=memory_mib, disk_mib=disk_mib)
@@ -145,17 +149,17 @@ class Containers:
         row = await find_container(actor, name)
         require(actor, Action.CONTAINER_CREATE, to_container(row))
         self._live.require_reachable()
-        held = await self._images.resolve(row.image)
-        return await self._go(actor, await self._reserve_again(actor, name, held))
+        choice = await self._market.choose(actor, row.image)
+        return await self._go(actor, await self._reserve_again(actor, name, choice))
 
     @transaction
-    async def _reserve_again(self, actor: Actor, name: str, held: LxdImage) -> str:
+    async def _reserve_again(self, actor: Actor, name: str, choice: Choice) -> str:
         row = await find_container(actor, name)
         if row.status != State.ERROR:
             raise Conflict(N_("Only a container that could not be made can be tried again."))
         await self._require_room(row.user_id, 1, row.cpu, row.memory_mb, row.disk_mb)
         row.status = State.CREATING.value
-        return await self._operations.begin(actor, Kind.CREATE, row, {"fingerprint": held.fingerprint})
+        return await self._begin_create(actor, row, choice)
 
     async def start(self, actor: Actor, name: str) -> Operation:
         """Start it. One that runs is a success."""
@@ -201,11 +205,11 @@ class Containers:
         row = await find_container(actor, name)
         require(actor, Action.CONTAINER_REINSTALL, to_container(row))
         self._live.require_reachable()
-        held = await self._images.resolve(check_image_alias(row.image if image is None else image))
-        return await self._go(actor, await self._begin_reinstall(actor, name, image or row.image, held))
+        choice = await self._market.choose(actor, check_image_alias(row.image if image is None else image))
+        return await self._go(actor, await self._begin_reinstall(actor, name, choice))
 
     @transaction
-    async def _begin_reinstall(self, actor: Actor, name: str, image: str, held: LxdImage) -> str:
+    async def _begin_reinstall(self, actor: Actor, name: str, choice: Choice) -> str:
         row = await find_container(actor, name)
         if row.suspended_by and not actor.is_admin:
             raise Suspended(N_("{name} is suspended."), name=row.name)
@@ -215,7 +219,7 @@ class Containers:
             raise _wrong_state(row)
         if row.project != project_name(row.user_id):
             raise Conflict(N_("{name} was adopted where it is and cannot be reinstalled."), name=row.name)
-        args = {"fingerprint": held.fingerprint, "image": image, "status": row.status}
+        args = {**await self._market.choice_args(actor, choice), "image": choice.alias, "status": row.status}
         return await self._operations.begin(actor, Kind.REINSTALL, row, args)
 
     async def resize(
@@ -275,7 +279,9 @@ class Containers:
 
     async def _go(self, actor: Actor, operation_id: str) -> Operation:
         self._runner.start(operation_id)
-        return await self._operations.get(actor, operation_id)
+        operation = await self._operations.get(actor, operation_id)
+        await self._market.start_import(operation.args)
+        return operation
 
     async def unmanaged(self, actor: Actor) -> Sequence[UnmanagedInstance]:
         """The instances of LXD that no row knows."""

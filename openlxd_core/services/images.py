@@ -1,65 +1,364 @@
-"""The images that LXD holds."""
+"""The images that LXD holds: listed, found by the names people write, kept in step with their rows, dropped."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
 
-from openlxd_core.domain.actor import Actor
-from openlxd_core.domain.errors import ValidationFailed
-from openlxd_core.domain.image import Image, ImageStatus
-from openlxd_core.domain.policy import Action, require
-from openlxd_core.domain.text import clean
+import structlog
+
+from openlxd_core.domain.actor import SYSTEM, Actor
+from openlxd_core.domain.errors import Busy, NotFound, OpenLXDError, ValidationFailed
+from openlxd_core.domain.image import Image, ImageStatus, offered_architecture
+from openlxd_core.domain.operation import ENDED, Kind, OperationStatus
+from openlxd_core.domain.policy import Action, may, require
+from openlxd_core.domain.text import clean, is_plain
 from openlxd_core.i18n import N_
-from openlxd_core.lxd.gateway import LxdEvent, LxdGateway, LxdImage
+from openlxd_core.lxd.gateway import Instance, LxdEvent, LxdGateway, LxdImage
+from openlxd_core.market.catalogue import compact
+from openlxd_core.market.support import end_of_life, version_of
+from openlxd_core.services import audit
+from openlxd_core.services.feed import announce
+from openlxd_core.storage import models
+from openlxd_core.storage.transaction import transaction
+
+log = structlog.get_logger(__name__)
 
 _CACHE_SECONDS = 30.0
+PRIVATE = "private/"
+"""The beginning of the name of every image that is somebody's own: ``private/alice/web``."""
+SUPERSEDED = "market.superseded"
+"""The setting that remembers fingerprints of older builds, to be dropped once no container came from them."""
+_ACTIVE = [status.value for status in OperationStatus if status not in ENDED]
+_IMPORTS = [Kind.IMPORT.value, Kind.PUBLISH.value]
+
+
+@dataclass(frozen=True)
+class HeldImage:
+    """An image that LXD holds, under the name it was found by."""
+
+    alias: str
+    image: LxdImage
 
 
 class Images:
-    """The local image list."""
+    """The local images."""
 
     def __init__(self, lxd: LxdGateway) -> None:
         self._lxd = lxd
         self._cached: Sequence[LxdImage] = ()
         self._cached_until = 0.0
+        self._instances: Sequence[Instance] = ()
+        self._instances_until = 0.0
+        self.changed = asyncio.Event()
+        """Set when LXD says that its images, or the containers made from them, are others now."""
 
     def forget(self, event: LxdEvent) -> None:
-        """Drop what is cached when LXD says that images changed, or when it was away."""
+        """Drop what is cached when LXD says that something changed, or when it was away."""
         if event.kind == "connected" or event.action.startswith("image"):
             self._cached_until = 0.0
+            self.changed.set()
+        if event.kind == "connected" or event.action in ("instance-created", "instance-deleted", "instance-renamed"):
+            self._instances_until = 0.0
+            self.changed.set()
 
-    async def _held(self) -> Sequence[LxdImage]:
-        if time.monotonic() >= self._cached_until:
+    async def held(self, *, fresh: bool = False) -> Sequence[LxdImage]:
+        """What LXD holds. Raises LxdUnavailable."""
+        if fresh or time.monotonic() >= self._cached_until:
             self._cached = await self._lxd.images()
             self._cached_until = time.monotonic() + _CACHE_SECONDS
         return self._cached
 
+    async def _users(self) -> Mapping[str, Sequence[tuple[str, str]]]:
+        """The containers (project, name) made from each image, by fingerprint."""
+        if time.monotonic() >= self._instances_until:
+            self._instances = await self._lxd.instances()
+            self._instances_until = time.monotonic() + _CACHE_SECONDS
+        found: dict[str, list[tuple[str, str]]] = {}
+        for instance in self._instances:
+            if instance.base_image:
+                found.setdefault(instance.base_image, []).append((instance.project, instance.name))
+        return found
+
+    # -- listing ---------------------------------------------------------------------------------------------------
+
     async def list(self, actor: Actor) -> Sequence[Image]:
-        """Every alias that a container can be created from, by name. Raises LxdUnavailable."""
+        """Every image that the actor can make a container from, by name. Raises LxdUnavailable."""
         require(actor, Action.IMAGE_VIEW)
-        found = [_to_image(alias, image) for image in await self._held() for alias in image.aliases]
-        return sorted(found, key=lambda image: image.alias)
+        rows = {row.alias: row for row in await models.Image.all()}
+        found = [
+            _to_image(actor, alias, image, rows.get(alias))
+            for image in await self.held()
+            for alias in image.aliases
+            if _may_use(actor, alias, rows.get(alias))
+        ]
+        return sorted(found, key=lambda image: (image.private, image.alias))
 
-    async def resolve(self, alias: str) -> LxdImage:
-        """The image of this alias. Raises ValidationFailed if LXD holds none."""
-        for image in await self._held():
-            if alias in image.aliases:
-                return image
-        raise ValidationFailed.of("image", N_("There is no image {alias} on this host."), alias=clean(alias, 100))
+    async def overview(self, actor: Actor) -> Sequence[Image]:
+        """As :meth:`list`, with the containers made from each that the actor may see, and the imports under way or
+        failed. Without LXD, what the rows say."""
+        require(actor, Action.IMAGE_VIEW)
+        rows = await models.Image.all()
+        under_way = {
+            row.target: row.id for row in await models.Operation.filter(kind=Kind.IMPORT.value, status__in=_ACTIVE)
+        }
+        try:
+            found = {image.alias: image for image in await self.list(actor)}
+            users = await self._users()
+        except OpenLXDError:
+            found, users = {}, {}
+            for row in rows:
+                if row.fingerprint and _may_use(actor, row.alias, row):
+                    found[row.alias] = _from_row(actor, row)
+        for row in rows:
+            if row.status in (ImageStatus.DOWNLOADING, ImageStatus.FAILED) and _may_use(actor, row.alias, row):
+                held = found.get(row.alias)
+                found[row.alias] = replace(held, status=ImageStatus(row.status)) if held else _from_row(actor, row)
+        seen = await self._visible(actor)
+        return [
+            replace(
+                image,
+                users=sorted(name for project, name in users.get(image.fingerprint, ()) if (project, name) in seen),
+                operation_id=under_way.get(image.alias, ""),
+            )
+            for image in sorted(found.values(), key=lambda image: (image.private, image.alias))
+        ]
+
+    async def _visible(self, actor: Actor) -> set[tuple[str, str]]:
+        rows = models.Container.all() if actor.is_admin else models.Container.filter(user_id=actor.user_id)
+        return {(row.project, row.name) for row in await rows}
+
+    # -- finding ---------------------------------------------------------------------------------------------------
+
+    async def find(self, actor: Actor, name: str) -> HeldImage | None:
+        """The image that ``name`` means to the actor, if LXD holds it: an alias, a fingerprint, one of their own
+        private names, or an alias written another way (``debian12``, ``ubuntu/jammy``)."""
+        rows = {row.alias: row for row in await models.Image.filter(private=True)}
+        usable = [
+            HeldImage(alias, image)
+            for image in await self.held()
+            for alias in image.aliases
+            if _may_use(actor, alias, rows.get(alias))
+        ]
+        own = f"{PRIVATE}{actor.username}/{name}"
+        for found in usable:
+            if found.alias in (name, own) or (len(name) == 64 and found.image.fingerprint == name):
+                return found
+        wanted = compact(name.removesuffix("-lxc").removesuffix("/default"))
+        for found in usable:
+            if not found.alias.startswith(PRIVATE) and wanted and wanted in _spellings(found):
+                return found
+        return None
+
+    async def resolve(self, alias: str, actor: Actor = SYSTEM) -> LxdImage:
+        """The image that ``alias`` means. Raises ValidationFailed if LXD holds none."""
+        found = await self.find(actor, alias)
+        if found is None:
+            raise ValidationFailed.of("image", N_("There is no image {alias} on this host."), alias=clean(alias, 100))
+        return found.image
+
+    async def get(self, actor: Actor, name: str) -> Image | None:
+        """One image of :meth:`overview`, by any of its names; None for another's private one, too."""
+        every = await self.overview(actor)
+        exact = next((i for i in every if i.alias in (name, f"{PRIVATE}{actor.username}/{name}")), None)
+        if exact is None:
+            try:
+                held = await self.find(actor, name)
+            except OpenLXDError:
+                held = None
+            exact = next((i for i in every if held is not None and i.alias == held.alias), None)
+        return exact
+
+    # -- dropping --------------------------------------------------------------------------------------------------
+
+    async def delete(self, actor: Actor, name: str) -> Image:
+        """Drop an image, or what a failed import left; what it was, with the containers that came from it (they keep
+        working). Raises NotFound, Forbidden, Busy while it is being imported."""
+        image = await self.get(actor, name)
+        if image is None:
+            raise NotFound(N_("There is no image {alias} on this host."), alias=clean(name, 100))
+        if not (image.private and may(actor, Action.IMAGE_PUBLISH, image)):
+            require(actor, Action.IMAGE_MANAGE)
+        await self._require_idle(image.alias)
+        held = next((h for h in await self.held(fresh=True) if image.alias in h.aliases), None)
+        if held is not None:
+            if len(held.aliases) == 1:
+                await self._lxd.delete_image(held.fingerprint)
+            else:
+                await self._lxd.delete_alias(image.alias)
+        self._cached_until = 0.0
+        await self._forget_row(actor, image)
+        return image
+
+    @transaction
+    async def _require_idle(self, alias: str) -> None:
+        if await models.Operation.filter(kind__in=_IMPORTS, target=alias, status__in=_ACTIVE).exists():
+            raise Busy(N_("{alias} is being imported. Cancel that, or wait until it is done."), alias=alias)
+
+    @transaction
+    async def _forget_row(self, actor: Actor, image: Image) -> None:
+        await models.Image.filter(alias=image.alias).delete()
+        owner = image.user_id if image.private else None
+        await audit.record(actor, "image.delete", image.alias, user_id=owner, detail=image.fingerprint)
+        await announce("image", "deleted", image.alias, owner)
+
+    async def drop_unused(self) -> None:
+        """Drop older builds that a newer one has replaced, once no container came from them."""
+        row = await models.Setting.filter(key=SUPERSEDED).first()
+        if row is None or not row.value:
+            return
+        self._instances_until = 0.0
+        used = set(await self._users())
+        held = {image.fingerprint: image for image in await self.held(fresh=True)}
+        for fingerprint in list(row.value):
+            image = held.get(fingerprint)
+            if image is not None and (fingerprint in used or image.aliases):
+                if image.aliases:  # somebody gave it a name of its own: it is theirs now
+                    await self._no_longer_superseded(fingerprint)
+                continue
+            if image is not None:
+                log.info("old_image_dropped", fingerprint=fingerprint[:12])
+                await self._lxd.delete_image(fingerprint)
+            await self._no_longer_superseded(fingerprint)
+
+    @transaction
+    async def _no_longer_superseded(self, fingerprint: str) -> None:
+        row = await models.Setting.filter(key=SUPERSEDED).first()
+        if row is not None:
+            row.value = [f for f in row.value if f != fingerprint]
+            await row.save()
+
+    # -- in step with LXD ------------------------------------------------------------------------------------------
+
+    async def sync(self) -> None:
+        """Bring the rows in line with what LXD holds. Raises LxdUnavailable."""
+        began = datetime.now(UTC)
+        held = {alias: image for image in await self.held(fresh=True) for alias in image.aliases}
+        if await _differs(held):
+            await self._store(held, began)
+
+    @transaction
+    async def _store(self, held: Mapping[str, LxdImage], began: datetime) -> None:
+        active = set(await _under_way())
+        rows = {row.alias: row for row in await models.Image.all()}
+        for alias, image in held.items():
+            row = rows.get(alias)
+            if alias in active or (row is not None and row.updated_at > began):
+                continue
+            if row is None:
+                if 0 < len(alias) <= 100 and is_plain(alias) and not alias.startswith(PRIVATE):
+                    await models.Image.create(alias=alias, **_columns(image))
+                    await announce("image", "created", alias, None)
+            elif row.status != ImageStatus.IMPORTED or row.fingerprint != image.fingerprint:
+                if row.fingerprint != image.fingerprint:
+                    row.update_from_dict({"server": "", "product": "", "serial": "", **_columns(image)})
+                row.status = ImageStatus.IMPORTED.value
+                await row.save()
+                await announce("image", "updated", alias, row.user_id if row.private else None)
+        for alias, row in rows.items():
+            if alias in held or alias in active or row.updated_at > began:
+                continue
+            owner = row.user_id if row.private else None
+            if row.status == ImageStatus.DOWNLOADING:  # nobody does it any more
+                row.status, row.fingerprint = ImageStatus.FAILED.value, ""
+                await row.save()
+                await announce("image", "updated", alias, owner)
+            elif row.status != ImageStatus.FAILED:
+                await row.delete()
+                await announce("image", "deleted", alias, owner)
 
 
-def _to_image(alias: str, image: LxdImage) -> Image:
+async def _under_way() -> Sequence[str]:
+    rows = await models.Operation.filter(kind__in=_IMPORTS, status__in=_ACTIVE)
+    return [str((row.args or {}).get("alias") or row.target) for row in rows]
+
+
+async def _differs(held: Mapping[str, LxdImage]) -> bool:
+    rows = {row.alias: row for row in await models.Image.all()}
+    active = set(await _under_way())
+    for alias, image in held.items():
+        row = rows.get(alias)
+        if alias in active:
+            continue
+        if row is None or row.status != ImageStatus.IMPORTED or row.fingerprint != image.fingerprint:
+            return True
+    return any(a not in held and a not in active and row.status != ImageStatus.FAILED for a, row in rows.items())
+
+
+def _may_use(actor: Actor, alias: str, row: models.Image | None) -> bool:
+    if not alias.startswith(PRIVATE):
+        return True
+    owner = row.user_id if row is not None else None
+    return actor.is_admin or (owner is not None and owner == actor.user_id)
+
+
+def _spellings(found: HeldImage) -> set[str]:
+    known = found.image.properties
+    os, release, variant = (clean(known.get(key, ""), 50).lower() for key in ("os", "release", "variant"))
+    tail = "" if variant in ("", "default") else variant
+    names = {compact(found.alias)}
+    if os and release:
+        names |= {compact(f"{os}{release}{tail}"), compact(f"{os}{version_of(os, release)}{tail}")}
+    return names
+
+
+def _columns(image: LxdImage) -> dict[str, Any]:
     known = image.properties
+    return {
+        "fingerprint": image.fingerprint,
+        "distribution": clean(known.get("os", ""), 50).lower(),
+        "release": clean(known.get("release", ""), 50),
+        "architecture": clean(offered_architecture(image.architecture), 20),
+        "variant": clean(known.get("variant") or "default", 50),
+        "description": clean(image.description, 500),
+        "size": image.size_bytes,
+        "status": ImageStatus.IMPORTED.value,
+        "imported_at": image.uploaded_at,
+    }
+
+
+def _to_image(actor: Actor, alias: str, image: LxdImage, row: models.Image | None) -> Image:
+    known = image.properties
+    os, release = clean(known.get("os", ""), 50), clean(known.get("release", ""), 50)
     return Image(
         alias=clean(alias, 100),
         fingerprint=image.fingerprint,
-        distribution=clean(known.get("os", ""), 50),
-        release=clean(known.get("release", ""), 50),
+        distribution=os,
+        release=release,
         architecture=clean(image.architecture, 20),
         variant=clean(known.get("variant", "default"), 50),
         description=clean(image.description, 200),
         size_bytes=image.size_bytes,
         status=ImageStatus.IMPORTED,
         imported_at=image.uploaded_at,
+        private=alias.startswith(PRIVATE),
+        user_id=_importer(actor, row),
+        end_of_life=end_of_life(os.lower(), version_of(os.lower(), release)),
+    )
+
+
+def _importer(actor: Actor, row: models.Image | None) -> int | None:
+    """Whose it is, for those who may know: tenants learn of themselves alone."""
+    return row.user_id if row is not None and (actor.is_admin or row.user_id == actor.user_id) else None
+
+
+def _from_row(actor: Actor, row: models.Image) -> Image:
+    return Image(
+        alias=row.alias,
+        fingerprint=row.fingerprint,
+        distribution=row.distribution,
+        release=row.release,
+        architecture=row.architecture,
+        variant=row.variant,
+        description=row.description,
+        size_bytes=row.size,
+        status=ImageStatus(row.status),
+        imported_at=row.imported_at,
+        private=row.private,
+        user_id=_importer(actor, row),
+        end_of_life=end_of_life(row.distribution, version_of(row.distribution, row.release)),
     )

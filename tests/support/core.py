@@ -49,7 +49,7 @@ def make_settings(directory: Path, **changes: Any) -> Settings:
         "api_host": "127.0.0.1",
         "ssh_port": 0,
         "api_port": 0,
-        "images_url": "",
+        "images_url": "off",
     }
     return Settings(**(values | changes))
 
