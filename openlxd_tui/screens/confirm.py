@@ -52,8 +52,9 @@ class Confirm(Dialog[str | None]):
             with Horizontal(classes="buttons"):
                 for choice in self._choices:
                     label = f"{choice.key}  {_(choice.label)}"
-                    variant = "error" if choice.danger else "primary"
-                    yield Button(Content(label), id=choice.name, variant=variant, compact=True)
+                    button = Button(Content(label), id=choice.name, compact=True)
+                    button.variant = "error" if choice.danger else "primary"
+                    yield button
                 yield Button(Content("esc  " + _(N_("Cancel"))), id="cancel", compact=True)
 
     def on_mount(self) -> None:

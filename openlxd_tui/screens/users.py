@@ -195,7 +195,11 @@ class UsersPage(Page):
     @work(group="ask")
     async def action_suspend(self) -> None:
         """Keep the account out, and say why."""
-        if (user := self.table.current) and await self.app.push_screen_wait(SuspendForm(user)):
+        user = self.table.current
+        if user is None:
+            return
+        done = await self.app.push_screen_wait(SuspendForm(user))
+        if done:
             self.load()
 
     @work(group="ask")
@@ -211,7 +215,11 @@ class UsersPage(Page):
     @work(group="ask")
     async def action_password(self) -> None:
         """Set another password."""
-        if (user := self.table.current) and await self.app.push_screen_wait(SetPasswordForm(user)):
+        user = self.table.current
+        if user is None:
+            return
+        done = await self.app.push_screen_wait(SetPasswordForm(user))
+        if done:
             self.session.notify(_(N_("{name} has a new password.")).format(name=user.username))
 
     @work(group="ask")

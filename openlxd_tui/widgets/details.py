@@ -76,8 +76,8 @@ class Details(Widget):
         if usage is not None and usage.cpu_percent is not None:
             cores = (*cores, (f"  {usage.cpu_percent:.1f}%", "text"))
         facts.append((N_("CPU"), cores))
-        facts.append((N_("Memory"), self._used(usage and usage.memory_mib, container.memory_mib)))
-        facts.append((N_("Disk"), self._used(usage and usage.disk_mib, container.disk_mib)))
+        facts.append((N_("Memory"), self._used(usage.memory_mib if usage else None, container.memory_mib)))
+        facts.append((N_("Disk"), self._used(usage.disk_mib if usage else None, container.disk_mib)))
         if usage is not None:
             facts.append(
                 (

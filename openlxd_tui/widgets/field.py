@@ -99,7 +99,7 @@ class Field(Container):
             )
         else:
             yield Select[str](
-                [(Content(clean(label, 120)), value) for label, value in self._options],  # type: ignore[misc]
+                [(Content(clean(label, 120)), value) for label, value in self._options],
                 prompt=self._prompt,
                 compact=True,
                 id=self.field,
