@@ -26,6 +26,8 @@ class Actor:
     """``ssh``, ``api``, ``tui``, ``cli`` or ``system``: for the audit."""
     address: str = ""
     """The client's network address, where there is one."""
+    session: str = ""
+    """Which of their sessions asks, where that matters: changing one's password ends the others."""
 
     @property
     def is_admin(self) -> bool:

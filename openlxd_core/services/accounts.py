@@ -180,7 +180,7 @@ class Accounts:
         row.token_version += 1
         await row.save()
         await audit.record(actor, "user.password", row.username, user_id=row.id)
-        await announce("user", "password", row.username, row.id, by=actor.username)
+        await announce("user", "password", row.username, row.id, by=actor.username, session=actor.session)
         return to_user(row)
 
     @transaction

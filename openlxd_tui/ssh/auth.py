@@ -7,8 +7,9 @@ believes before anything is opened: asyncssh 2.24.0 could be raced into the wron
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
@@ -75,6 +76,8 @@ class FrontDoor(asyncssh.SSHServer):
         self._counted = False
         self.fingerprint = ""
         """Of the key that opened the door, or an empty string."""
+        self.session_id = uuid.uuid4().hex
+        """Tells this connection from the same person's others."""
         self.login = LoginName(None, "")
         self.sessions: set[ConsoleSession] = set()
 
@@ -255,6 +258,7 @@ class FrontDoor(asyncssh.SSHServer):
             actor = proof.actor or await self._core.auth.key_login(
                 proof.public_key, self.login.account, origin="ssh", address=self._address
             )
+            actor = replace(actor, session=self.session_id)
             # The account may have been suspended while the password was being hashed.
             user = await self._core.accounts.get(actor)
             if user.status is not AccountStatus.ACTIVE:

@@ -198,7 +198,9 @@ class SshConsole:
         elif change.topic == "user" and change.user_id is not None:
             reason = _reason(change)
             if reason is not None:
-                self._end([door for door in self._doors if door.user_id == change.user_id], reason)
+                changer = str(change.data.get("session") or "")  # whoever changes their password stays
+                doors = [door for door in self._doors if door.user_id == change.user_id]
+                self._end([door for door in doors if not changer or door.session_id != changer], reason)
         elif change.topic == "key" and change.verb == "deleted":
             fingerprint = str(change.data.get("fingerprint", ""))
             self._end(

@@ -10,16 +10,16 @@ import sys
 from pathlib import Path
 
 from openlxd_core.logs import configure
+from openlxd_core.settings import Settings
 from openlxd_tui.__main__ import forget_terminal
 from openlxd_tui.ssh.apps import make_console_app
 from tests.ssh.rig import SmallApp, running
-from tests.support.core import make_settings
 
 
 async def main() -> None:
     directory = Path(sys.argv[1])
     product = sys.argv[2:] == ["product"]
-    configure(make_settings(directory, log="json"), "ssh")
+    configure(Settings(log="json"), "ssh")
     async with running(
         directory,
         make_app=make_console_app if product else SmallApp,

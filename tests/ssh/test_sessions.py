@@ -16,7 +16,7 @@ import pytest
 from openlxd_core.domain.actor import SYSTEM
 from openlxd_tui.ssh.apps import make_console_app
 from tests.ssh.rig import Rig, open_screen, running
-from tests.support.core import eventually
+from tests.support.core import PASSWORD, eventually
 
 
 async def test_each_tenant_sees_their_own_session(rig: Rig) -> None:
@@ -225,6 +225,21 @@ async def test_what_happens_to_an_account_happens_to_its_sessions(rig: Rig, act:
             await connection.run("whoami")
         await neighbour.into_field(b"still here")
         await neighbour.shows("still here")
+
+
+async def test_whoever_changes_their_password_stays_and_their_other_sessions_go(rig: Rig) -> None:
+    """The session that made the change is the one that knows."""
+    async with rig.connect("alice") as mine, rig.connect("alice") as elsewhere:
+        here, there = await open_screen(mine), await open_screen(elsewhere)
+        await here.shows("ready alice")
+        await there.shows("ready alice")
+        own = mine.get_extra_info("sockname")
+        [actor] = [d._actor.result() for d in rig.console._doors if d._conn.get_extra_info("peername") == own]
+        await rig.core.accounts.change_password(actor, PASSWORD, "another password")
+        await there.shows("password of this account was changed", timeout=2)
+        await there.closes(timeout=2)
+        await here.into_field(b"still here")
+        await here.shows("still here")
 
 
 async def test_ten_megabytes_of_paste_stop_nobody(rig: Rig) -> None:
