@@ -66,7 +66,10 @@ class NotThere(ImageSourceUnavailable):
 
 def user_agent() -> str:
     """Who we say we are."""
-    return f"OpenLXD/{metadata.version('openlxd')}"
+    try:
+        return f"OpenLXD/{metadata.version('openlxd')}"
+    except metadata.PackageNotFoundError:  # run from a checkout
+        return "OpenLXD/0"
 
 
 @dataclass(frozen=True)

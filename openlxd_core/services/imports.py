@@ -192,6 +192,7 @@ class Imports:
             if row.attempts >= ATTEMPTS_MOST:
                 raise Conflict(N_("This import was interrupted several times and never finished. Try again."))
             build = await self._unless_cancelled(row)
+            await self._drop_files(row.id)
             await self._finish(row.id, build)
         except _Cancelled:
             error, cancelled = Conflict(CANCELLED), True
@@ -201,8 +202,8 @@ class Imports:
             log.exception("import_failed", operation=operation_id)
             error = OpenLXDError(N_("Something went wrong inside OpenLXD; the operator's log says what."))
         if error is not None:
+            await self._drop_files(row.id)
             await self._fail(row.id, error, cancelled)
-        await asyncio.to_thread(shutil.rmtree, self._folder(row.id), ignore_errors=True)
         log.info("import_ended", operation=operation_id, image=row.target, outcome=error.code if error else "ok")
         with contextlib.suppress(OpenLXDError):
             await self._images.drop_unused()
@@ -221,6 +222,10 @@ class Imports:
         if not work.cancelled():
             return work.result()  # it was faster
         raise _Cancelled
+
+    async def _drop_files(self, operation_id: str) -> None:
+        """Before the end is told: whoever hears of it finds nothing lying about."""
+        await asyncio.to_thread(shutil.rmtree, self._folder(operation_id), ignore_errors=True)
 
     def _folder(self, operation_id: str) -> Path:
         return self._directory / operation_id

@@ -438,7 +438,7 @@ class Market:
         if self._due():
             with contextlib.suppress(OpenLXDError):
                 await self._refresh_once()
-            await self._update_imported()
+            await self.update_imported()
         if self._live.state.reachable:
             await self._images.sync()
             await self._images.drop_unused()
@@ -451,7 +451,7 @@ class Market:
         fetched = self._state.fetched_at
         return fetched is None or datetime.now(UTC) - fetched > REFRESH_EVERY
 
-    async def _update_imported(self) -> None:
+    async def update_imported(self) -> None:
         """Import newer builds of what is here, where the operator wants that."""
         if self._settings.images_update != "on" or not self._live.state.reachable:
             return
