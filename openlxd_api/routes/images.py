@@ -1,0 +1,116 @@
+"""Images: what is here, what is offered, and the way from the one to the other."""
+
+from __future__ import annotations
+
+from openlxd_api.answers import Answer
+from openlxd_api.rails import Access, Endpoints
+from openlxd_api.schemas.base import Deleted, NoQuery, Pending, Waiting
+from openlxd_api.schemas.image import (
+    ImageFlags,
+    ImageInfoView,
+    ImageView,
+    ImportImage,
+    OfferView,
+    PublishImage,
+    RemoteImages,
+    RemoteQuery,
+)
+from openlxd_api.waiting import Waiter
+from openlxd_core.bootstrap import Core
+from openlxd_core.domain.actor import Actor
+from openlxd_core.i18n import N_
+
+endpoints = Endpoints()
+
+
+@endpoints.get("/images/list", summary="The images that are here")
+async def list_images(core: Core, actor: Actor) -> list[ImageView]:
+    """Those that containers can be made from, imports under way, and imports that failed."""
+    return [ImageView.of(image) for image in await core.market.images(actor)]
+
+
+@endpoints.get("/images/remote", summary="The images that the image servers offer")
+async def remote_images(core: Core, actor: Actor, query: RemoteQuery) -> RemoteImages:
+    """The best first. While a server fails the last copy of its list is shown, and ``stale`` says so."""
+    await core.market.ready()
+    found = core.market.offers(
+        actor,
+        query.text,
+        distribution=query.distribution,
+        release=query.release,
+        architecture=query.architecture,
+        variant=query.variant,
+    )
+    return _page(core, [OfferView.of(o) for o in found[query.offset : query.offset + query.limit]], len(found))
+
+
+def _page(core: Core, shown: list[OfferView], total: int) -> RemoteImages:
+    state = core.market.catalogue_state()
+    return RemoteImages(
+        fetched_at=state.fetched_at, stale=state.stale, reason=state.reason, total=total, images=shown
+    )  # fmt: skip
+
+
+@endpoints.post("/images/import", status=201, summary="Import an image", raises=(409, 503))
+async def import_image(
+    core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: ImportImage
+) -> ImageView | Pending:
+    """By any name: ``ubuntu/22.04``, ``ubuntu/jammy``, ``ubuntu2204``. Who asks for one on its way joins.
+
+    The operation tells bytes, rate and time left; it can be cancelled.
+    """
+    operation = await core.market.import_image(actor, body.alias, body.architecture or None, body.variant or None)
+    if not await waiter.over(operation, query.wait):
+        return Pending.of(operation)
+    return next(ImageView.of(image) for image in await core.market.images(actor) if image.alias == operation.target)
+
+
+@endpoints.post("/images/publish", status=201, summary="Make a private image of a container", raises=(409,))
+async def publish_image(
+    core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: PublishImage
+) -> ImageView | Pending:
+    """Of a stopped container, or of one of its snapshots."""
+    operation = await core.market.publish(actor, body.container, body.alias, body.snapshot or None)
+    alias = str(operation.args["alias"])
+    if not await waiter.over(operation, query.wait):
+        return Pending.of(operation)
+    return next(ImageView.of(image) for image in await core.market.images(actor) if image.alias == alias)
+
+
+@endpoints.post("/images/refresh", summary="Ask the image servers for their lists now")
+async def refresh_images(core: Core, actor: Actor, query: NoQuery) -> RemoteImages:
+    """Answers once they have; how many offers there are, without the offers."""
+    state = await core.market.refresh(actor)
+    return _page(core, [], state.offers)
+
+
+@endpoints.get("/images/{alias}/info", summary="One image: what is here, and what is offered")
+async def show_image(core: Core, actor: Actor, alias: str) -> ImageInfoView:
+    """By any of its names; a slash may be sent raw or as %2F."""
+    return await _info(core, actor, alias)
+
+
+async def _info(core: Core, actor: Actor, alias: str) -> ImageInfoView:
+    found = await core.market.info(actor, alias)
+    return ImageInfoView(
+        local=ImageView.of(found.image) if found.image else None,
+        remote=OfferView.of(found.offer) if found.offer else None,
+    )
+
+
+@endpoints.patch("/images/{alias}", access=Access.ADMIN, summary="Hide an image from tenants, or pin it")
+async def flag_image(core: Core, actor: Actor, alias: str, body: ImageFlags) -> ImageInfoView:
+    """The operator's say; admins only."""
+    if body.hidden is not None:
+        await core.market.hide(actor, alias, body.hidden)
+    if body.pinned is not None:
+        await core.market.pin(actor, alias, body.pinned)
+    return await _info(core, actor, alias)
+
+
+@endpoints.delete("/images/{alias}", summary="Drop an image that is here", raises=(409,))
+async def delete_image(core: Core, actor: Actor, alias: str) -> Answer[Deleted]:
+    """Containers made from it keep working. Admins; owners their private ones."""
+    dropped = await core.market.delete(actor, alias)
+    used = N_("It is deleted. The containers made from it keep working.")
+    return Answer(Deleted(name=dropped.alias), used if dropped.users else N_("It is deleted."))

@@ -1,0 +1,187 @@
+"""Images, those that are here and those that are offered, going in and out."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Self
+
+from pydantic import Field, StrictStr
+
+from openlxd_api.schemas.base import Body, ContainerName, Digits, Flag, ImageAlias, View
+from openlxd_core.domain import image
+
+
+class ImageView(View):
+    """One image that is here."""
+
+    alias: str
+    fingerprint: str
+    distribution: str
+    release: str
+    architecture: str
+    variant: str
+    description: str
+    size: int
+    """Bytes."""
+    status: str
+    """``imported``, ``downloading`` or ``failed``."""
+    imported_at: datetime | None
+    end_of_life: date | None
+    """The day its makers stop mending it, where that is known."""
+    used_by: list[str]
+    """The containers made from it that you may see."""
+    private: bool
+    """Published from a container: its owner's and the admins' alone."""
+    newer: bool
+    """Whether a newer build is offered."""
+    pinned: bool
+    operation_id: str
+    """The import under way, or an empty string."""
+
+    @classmethod
+    def of(cls, found: image.Image) -> Self:
+        """The view of a record."""
+        return cls(
+            alias=found.alias,
+            fingerprint=found.fingerprint,
+            distribution=found.distribution,
+            release=found.release,
+            architecture=found.architecture,
+            variant=found.variant,
+            description=found.description,
+            size=found.size_bytes,
+            status=found.status.value,
+            imported_at=found.imported_at,
+            end_of_life=found.end_of_life,
+            used_by=list(found.users),
+            private=found.private,
+            newer=found.newer,
+            pinned=found.pinned,
+            operation_id=found.operation_id,
+        )
+
+
+class OfferView(View):
+    """One image that an image server offers."""
+
+    alias: str
+    aliases: list[str]
+    distribution: str
+    release: str
+    version: str
+    architecture: str
+    variant: str
+    size: int
+    """Bytes; 0 where it is no longer published."""
+    built_at: datetime | None
+    fingerprint: str
+    server: str
+    end_of_life: date | None
+    ended: bool
+    """Whether its makers have stopped mending it."""
+    supported: bool
+    """Whether it is one that OpenLXD promises to support."""
+    published: bool
+    """False for one that is promised, and that nobody builds any more."""
+    held: bool
+    """Whether it is here, in this build or an older one."""
+    current: bool
+    """Whether this very build is here."""
+    hidden: bool
+    pinned: bool
+    progress: int
+    """The percent of an import under way, or -1."""
+    operation_id: str
+
+    @classmethod
+    def of(cls, found: image.Offer) -> Self:
+        """The view of a record."""
+        return cls(
+            alias=found.alias,
+            aliases=list(found.aliases),
+            distribution=found.distribution,
+            release=found.release,
+            version=found.version,
+            architecture=found.architecture,
+            variant=found.variant,
+            size=found.size_bytes,
+            built_at=found.built_at,
+            fingerprint=found.fingerprint,
+            server=found.server,
+            end_of_life=found.end_of_life,
+            ended=found.ended(datetime.now(UTC).date()),
+            supported=found.listed,
+            published=found.published,
+            held=found.held,
+            current=found.current,
+            hidden=found.hidden,
+            pinned=found.pinned,
+            progress=found.importing,
+            operation_id=found.operation_id,
+        )
+
+
+class RemoteImages(View):
+    """A page of what is offered, and how fresh the catalogue is."""
+
+    fetched_at: datetime | None
+    """When every server last answered."""
+    stale: bool
+    """Whether the last try failed, so that an old copy (or none) is shown."""
+    reason: str
+    """Why, in the reader's language."""
+    total: int
+    """How many fit, of which ``images`` is a page."""
+    images: list[OfferView]
+
+
+class RemoteQuery(Body):
+    """What to look for; everything is optional."""
+
+    text: str = Field("", max_length=200)
+    """Several words, typed roughly: ``ubuntu 22 cloud``."""
+    distribution: str = Field("", max_length=50)
+    release: str = Field("", max_length=50)
+    """A code name or a number."""
+    architecture: str = Field("", max_length=20)
+    """``amd64``, ``arm64`` … or LXD's name for it."""
+    variant: str = Field("", max_length=50)
+    limit: Digits = Field(100, ge=1, le=1000)
+    offset: Digits = Field(0, ge=0, le=100_000)
+
+
+class ImportImage(Body):
+    """What to import: any name that it has, or that people give it."""
+
+    alias: ImageAlias
+    architecture: StrictStr = Field("", max_length=20)
+    """The host's own where it is left out."""
+    variant: StrictStr = Field("", max_length=50)
+
+
+class PublishImage(Body):
+    """What to make an image of."""
+
+    container: ContainerName
+    alias: ImageAlias
+    """A short name of your own; the image becomes ``private/<you>/<name>``."""
+    snapshot: StrictStr = Field("", max_length=100)
+    """A snapshot of it; where it is left out the container must be stopped."""
+
+
+class ImageFlags(Body):
+    """The operator's say about one image; what is left out stays."""
+
+    hidden: Flag | None = None
+    """Shown to admins only."""
+    pinned: Flag | None = None
+    """Shown first; the build that is here is neither updated nor removed."""
+
+
+class ImageInfoView(View):
+    """All that is known of one image."""
+
+    local: ImageView | None
+    """What is here, or null."""
+    remote: OfferView | None
+    """What is offered, or null."""
