@@ -25,7 +25,7 @@ from openlxd_core.services.feed import Feed, local_change
 log = structlog.get_logger(__name__)
 
 SAMPLE_SECONDS = 3.0
-_BACKOFF_FIRST, _BACKOFF_MOST = 0.25, 10.0
+_BACKOFF_FIRST, _BACKOFF_MOST = 0.25, 5.0
 
 
 class Live:
