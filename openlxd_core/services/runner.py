@@ -30,6 +30,9 @@ ATTEMPTS_MOST = 5
 PAUSE_SECONDS = 0.5
 """Before LXD is asked again after it was lost; doubled each time, to ten seconds."""
 
+BROKEN_SECONDS_MOST = 60.0
+"""The longest pause after a failure of ours to write how an operation stands."""
+
 STATES = {"running": State.RUNNING, "stopped": State.STOPPED, "frozen": State.FROZEN}
 
 
@@ -69,6 +72,18 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, operation_id: str) -> None:
+        """See it through, whatever breaks on our side (a full disk under the database): every step can be repeated."""
+        pause = PAUSE_SECONDS
+        while True:
+            try:
+                await self._run_once(operation_id)
+                return
+            except Exception:
+                log.exception("operation_broken", operation=operation_id)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, BROKEN_SECONDS_MOST)
+
+    async def _run_once(self, operation_id: str) -> None:
         row = await models.Operation.filter(id=operation_id).first()
         if row is not None and (other := self.others.get(Kind(row.kind))):
             await other(operation_id)

@@ -203,6 +203,23 @@ async def test_an_operation_that_kills_every_process_is_given_up(settings: Setti
         assert again.status is OperationStatus.DONE
 
 
+async def test_an_end_that_could_not_be_written_is_written_later(
+    core: Core, alice: Actor, lxd: SimulatedLxd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk under the database is full for a moment: the operation is not left running for ever."""
+    monkeypatch.setattr(runner, "PAUSE_SECONDS", 0.01)
+    real, failures = runner.Runner._finish, [OSError("database or disk is full")] * 3
+
+    async def full(self: runner.Runner, *args: object) -> None:
+        if failures:
+            raise failures.pop()
+        await real(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runner.Runner, "_finish", full)
+    await make(core, alice)
+    assert [instance.name for instance in await lxd.instances()] == ["web1"]
+
+
 async def test_a_half_made_instance_of_a_dead_create_is_swept_away(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
     """Marked by an operation that has ended and never ready: it goes. Ready, or not ours: it stays."""
     await core.quotas.set(SYSTEM, "alice", Quota(10, 10, 10240, 102400))
