@@ -245,7 +245,7 @@ class ImageServers:
                 return None
             if answer.status != 200:
                 raise ImageSourceUnavailable(
-                    N_("The image server {server} answers {status}."), server=_host(url), status=answer.status
+                    N_("The image server {server} answers {answer}."), server=_host(url), answer=answer.status
                 )
             if (answer.content_length or 0) > most:
                 raise nonsense(f"it is larger than {format_bytes(most)}")
@@ -326,7 +326,7 @@ class ImageServers:
                 raise _Later(f"it answers {answer.status}")
             if answer.status not in (200, 206):
                 raise ImageSourceUnavailable(
-                    N_("The image server {server} answers {status}."), server=_host(url), status=answer.status
+                    N_("The image server {server} answers {answer}."), server=_host(url), answer=answer.status
                 )
             resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
             if answer.status == 206 and not resumed:

@@ -111,7 +111,10 @@ class Operations:
         require(actor, Action.OPERATION_CANCEL)
         if not operation.ended:
             await self._cancel(actor, operation.id)
-        return await self.get(actor, operation_id)
+        try:
+            return await self.get(actor, operation_id)
+        except NotFound:  # they joined somebody's, and have left it
+            return replace(operation, status=OperationStatus.CANCELLED)
 
     @transaction
     async def _cancel(self, actor: Actor, operation_id: str) -> None:

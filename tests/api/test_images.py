@@ -1,0 +1,111 @@
+"""Images over REST: browse, import, look, make a container, drop; and what a stranger and a tenant may not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from openlxd_core.bootstrap import Core, open_core
+from openlxd_core.domain.actor import Actor
+from openlxd_core.lxd.simulated import SimulatedLxd
+from tests.api.conftest import Api
+from tests.market.conftest import metadata, noise
+from tests.support.core import make_settings
+from tests.support.simplestreams import NEW, ImageServer
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ImageServer]:
+    """An image server."""
+    async with ImageServer() as made:
+        made.add("alpine", "3.19", metadata=metadata(), squashfs=noise(50_000))
+        made.add("ubuntu", "jammy", aliases="ubuntu/jammy,ubuntu/22.04", metadata=metadata("u"))
+        yield made
+
+
+@pytest.fixture
+async def core(tmp_path: Path, server: ImageServer) -> AsyncIterator[Core]:
+    """A core that knows it."""
+    async with open_core(make_settings(tmp_path, images_url=server.url), lxd=SimulatedLxd()) as opened:
+        yield opened
+
+
+async def test_from_the_catalogue_to_an_image_and_back(api: Api, alice: Actor, boss: Actor) -> None:
+    """Browse, import by another spelling, look at it with the slash raw and encoded, drop it."""
+    token = await api.sign_in("alice")
+    remote = await (await api.ask("GET", "/images/remote?text=alpine+319", token=token)).json()
+    assert remote["data"]["images"][0]["alias"] == "alpine/3.19"
+    assert remote["data"]["stale"] is False
+    answer = await api.ask("POST", "/images/import", token=token, json={"alias": "alpine319"})
+    body = await answer.json()
+    assert answer.status == 201, body
+    assert body["data"]["status"] == "imported"
+    for path in ("/images/alpine/3.19/info", "/images/alpine%2F3.19/info", "/images/alpine319/info"):
+        info = (await (await api.ask("GET", path, token=token)).json())["data"]
+        assert info["local"]["fingerprint"] == info["remote"]["fingerprint"] == body["data"]["fingerprint"]
+        assert info["remote"]["current"] is True
+    listed = (await (await api.ask("GET", "/images/list", token=token)).json())["data"]
+    assert "alpine/3.19" in [image["alias"] for image in listed]
+    assert (await api.ask("DELETE", "/images/alpine/3.19", token=token)).status == 403
+    admin = await api.sign_in("boss")
+    assert (await api.ask("DELETE", "/images/alpine%2F3.19", token=admin)).status == 200
+    assert (await api.ask("DELETE", "/images/alpine/3.19", token=admin)).status == 404
+
+
+async def test_an_import_that_takes_longer_is_followed_by_its_operation(
+    api: Api, server: ImageServer, alice: Actor, bob: Actor
+) -> None:
+    """202 with the operation; another asker gets the same; it can be cancelled."""
+    server.break_(server.path("alpine/3.19/amd64/default/" + NEW + "/rootfs", NEW), "silence")
+    token, other = await api.sign_in("alice"), await api.sign_in("bob")
+    ids = []
+    for who in (token, other):
+        answer = await api.ask("POST", "/images/import?wait=0", token=who, json={"alias": "alpine/3.19"})
+        assert answer.status == 202
+        ids.append((await answer.json())["data"]["operation_id"])
+    assert ids[0] == ids[1]
+    for who in (other, token):
+        assert (await api.ask("DELETE", f"/operations/{ids[0]}", token=who)).status == 200
+    ended = await api.core.operations.wait(alice, ids[0], 10)
+    assert ended.status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [({"alias": "nothing/1"}, 422), ({"alias": "ubuntu/18.04"}, 422), ({"alias": ""}, 422), ({}, 422),
+     ({"alias": 5}, 422), ({"alias": "alpine/3.19", "architecture": "riscv64"}, 422), ({"alias": "x" * 200}, 422),
+     ({"alias": "alpine/3.19", "url": "http://evil"}, 422)],
+)  # fmt: skip
+async def test_what_cannot_be_imported_says_why(api: Api, alice: Actor, body: object, status: int) -> None:
+    """And begins nothing."""
+    token = await api.sign_in("alice")
+    answer = await api.ask("POST", "/images/import", token=token, json=body)
+    assert answer.status == status, await answer.text()
+    assert await api.core.operations.list(alice) == []
+
+
+async def test_a_failing_server_is_said_so(api: Api, server: ImageServer, alice: Actor) -> None:
+    """503 with the reason in place of an import; the old copy is still shown, marked as stale."""
+    token = await api.sign_in("alice")
+    await api.ask("GET", "/images/remote", token=token)
+    server.break_("*", "status", text="403 No")
+    assert (await api.ask("POST", "/images/refresh", token=token)).status == 200
+    remote = await (await api.ask("GET", "/images/remote", token=token)).json()
+    assert remote["data"]["images"]
+    assert remote["data"]["stale"] is True
+    assert "403" in remote["data"]["reason"]
+    assert (await api.ask("POST", "/images/import", token=token, json={"alias": "alpine319"})).status == 503
+
+
+async def test_the_operators_say_is_the_admins(api: Api, alice: Actor, boss: Actor) -> None:
+    """A tenant can neither hide nor pin; what is hidden is gone for tenants."""
+    token, admin = await api.sign_in("alice"), await api.sign_in("boss")
+    await api.ask("GET", "/images/remote", token=token)
+    assert (await api.ask("PATCH", "/images/ubuntu/22.04", token=token, json={"hidden": True})).status == 403
+    answer = await api.ask("PATCH", "/images/ubuntu/22.04", token=admin, json={"hidden": True, "pinned": True})
+    assert (await answer.json())["data"]["remote"]["hidden"] is True
+    remote = await (await api.ask("GET", "/images/remote?distribution=ubuntu", token=token)).json()
+    assert "ubuntu/22.04" not in [offer["alias"] for offer in remote["data"]["images"]]
+    assert (await api.ask("GET", "/images/ubuntu/22.04/info", token=token)).status == 404
