@@ -20,14 +20,14 @@ from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapp
 from tortoise.connection import get_connection, get_connections
 from tortoise.exceptions import IntegrityError, OperationalError
 
-from openlxd_core.domain.errors import AlreadyExists
+from openlxd_core.domain.errors import AlreadyExists, Busy
 from openlxd_core.i18n import N_
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 CONNECTION = "default"
-_TRIES_WHEN_LOCKED = 3
+_TRIES_WHEN_LOCKED = 2
 _inside: ContextVar[bool] = ContextVar("openlxd_in_transaction", default=False)
 _units: set[asyncio.Task[Any]] = set()
 _after_commit: list[Callable[[], None]] = []
@@ -80,8 +80,10 @@ async def _run(work: Callable[[], Awaitable[T]]) -> T:
         except IntegrityError as error:  # a kind of OperationalError, so it comes first
             raise AlreadyExists(N_("This exists already.")) from error
         except (OperationalError, sqlite3.OperationalError) as error:
-            if "locked" not in str(error) or attempt == _TRIES_WHEN_LOCKED - 1:
+            if "locked" not in str(error):
                 raise
+            if attempt == _TRIES_WHEN_LOCKED - 1:
+                raise Busy(N_("The database is busy at the moment. Nothing was changed; try again soon.")) from error
     for callback in list(_after_commit):
         callback()
     return result

@@ -10,8 +10,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from tortoise import Tortoise
+from tortoise.connection import get_connection
+from tortoise.migrations.api import migrate
 
-from openlxd_core.domain.errors import AlreadyExists, ConfigurationError
+from openlxd_core.domain.errors import AlreadyExists, Busy, ConfigurationError
 from openlxd_core.storage import database, models
 from openlxd_core.storage.database import journal_mode, open_database, tortoise_config, upgrade
 from openlxd_core.storage.transaction import transaction
@@ -103,6 +106,56 @@ async def test_upgrading_twice_changes_nothing(tmp_path: Path) -> None:
     assert await upgrade(url) == sorted(p.stem for p in database.MIGRATIONS.glob("[0-9]*.py"))
     assert await upgrade(url) == []
     assert not (tmp_path / "backups").exists()
+
+
+_EARLIER = sorted(path.stem for path in database.MIGRATIONS.glob("[0-9]*.py"))[:-1]
+
+
+@pytest.mark.parametrize("version", _EARLIER)
+async def test_an_older_database_with_rows_is_brought_up_to_date(tmp_path: Path, version: str) -> None:
+    """Every row of every table is still there, a backup of before lies beside it, and the new schema is whole."""
+    url, file = url_of(tmp_path), tmp_path / "openlxd.sqlite3"
+
+    async def make_old() -> None:
+        try:
+            await migrate(config=tortoise_config(url), target=f"models.{version}")
+        finally:
+            await Tortoise.close_connections()
+
+    await asyncio.create_task(make_old())
+    moment = "2026-01-01 00:00:00+00:00"
+    raw = sqlite3.connect(file)
+    raw.execute("PRAGMA foreign_keys=ON")
+    raw.execute(
+        "INSERT INTO users (id, username, email, password_hash, role, status, suspended_reason, token_version,"
+        " created_at, updated_at) VALUES (7, 'alice', 'a@example.org', 'x', 'user', 'active', '', 0, ?, ?)",
+        (moment, moment),
+    )
+    raw.execute(
+        "INSERT INTO quotas (containers, cpu, memory_mb, disk_mb, snapshots, forwards, user_id)"
+        " VALUES (3, 4, 4096, 40960, 10, 10, 7)"
+    )
+    raw.execute(
+        "INSERT INTO containers (id, name, project, user_id, created_by, image, architecture, status, cpu, memory_mb,"
+        " disk_mb, ipv4, ipv6, suspended_by, operation_id, created_at, updated_at) VALUES (3, 'web1', 'openlxd-7', 7,"
+        " 'alice', 'debian/12', 'x86_64', 'running', 1, 512, 5120, '10.0.0.2', '', '', '', ?, ?)",
+        (moment, moment),
+    )
+    raw.execute("INSERT INTO settings (key, value) VALUES ('k', '1')")
+    raw.commit()
+    tables = [r[0] for r in raw.execute("SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'tort%'")]
+    before = {t: raw.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in tables if not t.startswith("sqlite")}
+    raw.close()
+    await upgrade(url)
+    raw = sqlite3.connect(file)
+    after = {t: raw.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in before}
+    raw.close()
+    assert after == before
+    assert len(list((tmp_path / "backups").glob("*.sqlite3"))) == 1
+    assert await database.check(url) == []
+    async with open_database(url):
+        row = await models.Container.get(name="web1").select_related("user")
+        assert (row.user.username, row.memory_mb, row.ipv4) == ("alice", 512, "10.0.0.2")
 
 
 async def test_a_database_newer_than_the_program_is_refused(tmp_path: Path) -> None:
@@ -235,6 +288,22 @@ async def test_readers_that_are_cancelled_freeze_nobody(tmp_path: Path) -> None:
             await asyncio.gather(task, return_exceptions=True)
         async with asyncio.timeout(5):
             assert await models.Setting.filter(key="a").count() == 1
+
+
+async def test_a_database_that_another_process_holds_is_said_to_be_busy(tmp_path: Path) -> None:
+    """After the wait one sentence, nothing half written, and the next try works."""
+    url = url_of(tmp_path)
+    async with open_database(url):
+        raw = get_connection("default")
+        await raw.execute_script("PRAGMA busy_timeout=50")
+        other = sqlite3.connect(tmp_path / "openlxd.sqlite3", isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Busy, match="database is busy"):
+            await put("a", 1)
+        other.execute("ROLLBACK")
+        other.close()
+        await put("a", 1)
+        assert await models.Setting.all().count() == 1
 
 
 def _count_up(url: str, times: int) -> None:
