@@ -248,6 +248,14 @@ async def _create(session: ConsoleSession, words: Words) -> int:
     return await _follow(session, words, operation)
 
 
+async def _resize(session: ConsoleSession, words: Words) -> int:
+    wanted = {key: words.options[key] for key in ("cpu", "memory", "disk") if key in words.options}
+    if not wanted:
+        raise UsageError(_("Usage: {usage}").format(usage=COMMANDS["resize"].usage))
+    operation = await session.core.containers.resize(session.actor, words.rest[0], **wanted)
+    return await _follow(session, words, operation)
+
+
 async def _wait(session: ConsoleSession, words: Words) -> int:
     name = words.rest[0]
     seconds = _seconds(words.options.get("timeout", "600"))
@@ -379,6 +387,17 @@ COMMANDS: dict[str, Command] = {
     "restart": Command(_power("restart"), "restart NAME", N_("restart it"), (1, 1), _TIMEOUT, _POWER | {"wait"}),
     "pause": Command(_power("pause"), "pause NAME", N_("pause it"), (1, 1), _TIMEOUT, _POWER | {"wait"}),
     "resume": Command(_power("resume"), "resume NAME", N_("let it go on"), (1, 1), _TIMEOUT, _POWER | {"wait"}),
+    "resize": Command(
+        _resize,
+        "resize NAME [--cpu N] [--memory SIZE] [--disk SIZE]",
+        N_("change its limits; a disk only grows"),
+        (1, 1),
+        frozenset({"cpu", "memory", "disk", "timeout"}),
+        _POWER | {"wait"},
+    ),
+    "retry": Command(
+        _power("retry"), "retry NAME", N_("make one again that could not be made"), (1, 1), _TIMEOUT, _POWER | {"wait"}
+    ),
     "delete": Command(
         _power("delete"), "delete NAME", N_("delete it and everything in it"), (1, 1), _TIMEOUT, _POWER | {"wait"}
     ),
