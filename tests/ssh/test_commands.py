@@ -50,7 +50,7 @@ MISTAKES = [
     ("create web2 debian/12 --cpu 99", 5, "99"),
     ("create web2 nosuch/1", 2, ""),
     ("resize web1", 2, "Usage: resize NAME"),
-    ("resize web1 --disk 1GiB", 2, "not shrink"),
+    ("resize web1 --disk 512MiB", 2, "not shrink"),
     ("resize web1 --cpu 99", 5, "99"),
     ("retry web1", 6, "could not be made"),
 ]
