@@ -37,7 +37,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,49}")
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(?:/[A-Za-z0-9._+-]+)*")
 _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,39}")
 _HASH = re.compile(r"[0-9a-f]{64}")
-_SEGMENT = re.compile(r"[^\x00-\x1f\x7f-\x9f/\\?#%]+")
+_PATH = re.compile(r"[^\x00-\x1f\x7f-\x9f/\\?#%]+(?:/[^\x00-\x1f\x7f-\x9f/\\?#%]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,10 @@ def safe_path(path: object) -> str | None:
     """``path`` if it leads to a file below the server's address and nowhere else."""
     if not isinstance(path, str) or not 0 < len(path) <= 500:
         return None
-    parts = path.split("/")
-    good = all(_SEGMENT.fullmatch(part) and part not in (".", "..") for part in parts)
-    return path if good and ":" not in parts[0] else None
+    if not _PATH.fullmatch(path) or ":" in path.partition("/")[0]:
+        return None
+    around = f"/{path}/"
+    return None if "/../" in around or "/./" in around else path
 
 
 def address(server: str, path: str) -> str:
@@ -178,7 +179,7 @@ def _shrink(entry: dict[str, Any]) -> Any:
         return _version(entry["items"])
     if "versions" in entry:
         return _draft(entry)
-    if "products" in entry:
+    if isinstance(entry.get("products"), dict):
         return _products(entry["products"])
     return entry
 
@@ -246,15 +247,14 @@ def _aliases(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(a for a in found if len(a) <= 80 and _ALIAS.fullmatch(a)))
 
 
-def _products(entries: object) -> _Products:
+def _products(entries: Mapping[str, Any]) -> _Products:
     found: list[Product] = []
-    if isinstance(entries, dict):
-        for key, draft in entries.items():
-            product = _product(key, draft) if isinstance(draft, _Draft) else None
-            if product is not None:
-                found.append(product)
-            if len(found) >= PRODUCTS_MOST:
-                break
+    for key, draft in entries.items():
+        product = _product(key, draft) if isinstance(draft, _Draft) else None
+        if product is not None:
+            found.append(product)
+        if len(found) >= PRODUCTS_MOST:
+            break
     return _Products(found)
 
 

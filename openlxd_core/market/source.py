@@ -194,6 +194,7 @@ class ImageServers:
             products = [p for n in range(int(told["lists"])) for p in read_products(_part(data, n).read_bytes())]
             return Copy(products, datetime.fromisoformat(told["checked_at"]))
         except (OSError, ValueError, KeyError, TypeError, ImageSourceUnavailable):
+            state.unlink(missing_ok=True)  # a spoilt copy must not be taken for the unchanged one
             return None
 
     async def refresh(self, url: str) -> bool:

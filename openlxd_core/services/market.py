@@ -131,7 +131,7 @@ class Market:
         Never fails: :meth:`catalogue_state` tells what is the matter.
         """
         await self._load()
-        if self._servers.urls and self._state.fetched_at is None and not self._just_failed():
+        if self._servers.urls and self._state.fetched_at is None and (self._is_refreshing or not self._just_failed()):
             await self._refresh_once()
 
     def offers(
@@ -172,7 +172,7 @@ class Market:
             self._state,
             reason=self._reason.text(_) if self._reason else "",
             stale=self._reason is not None,
-            refreshing=self._refreshing is not None and not self._refreshing.done(),
+            refreshing=self._is_refreshing,
         )
 
     async def info(self, actor: Actor, alias: str) -> ImageInfo:
@@ -319,6 +319,10 @@ class Market:
     def _just_failed(self) -> bool:
         return self._failed_at > 0 and time.monotonic() - self._failed_at < 30
 
+    @property
+    def _is_refreshing(self) -> bool:
+        return self._refreshing is not None and not self._refreshing.done()
+
     async def _refresh_once(self) -> None:
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.create_task(self._refresh())
@@ -343,11 +347,11 @@ class Market:
                 except Exception:
                     log.exception("image_server_failed", server=url)
                     failed = failed or Message(N_("The image server's answer could not be used."))
-            self._failed_at = time.monotonic() if failed else 0.0
             await self._store_refreshed(failed)
         finally:
             lock.release()
         await self._load()
+        self._failed_at = time.monotonic() if failed else 0.0
 
     @transaction
     async def _store_refreshed(self, failed: Message | None) -> None:
