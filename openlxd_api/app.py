@@ -2,40 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 
 from aiohttp import web
 
+from openlxd_api import docs_page
 from openlxd_api.body import BODY_MAX_BYTES
 from openlxd_api.client import parse_networks
+from openlxd_api.limiting import Limiter
+from openlxd_api.meter import Meter
 from openlxd_api.middleware import authenticate, outermost
-from openlxd_api.rails import CORE, Endpoint
-from openlxd_api.routes import containers, health, users
+from openlxd_api.openapi import describe
+from openlxd_api.parts import CORE, LIMITER, METER, OPENAPI, STOPPING
+from openlxd_api.rails import Endpoint
+from openlxd_api.routes import (
+    accounts,
+    audit,
+    containers,
+    events,
+    health,
+    images,
+    operations,
+    snapshots,
+    system,
+    users,
+    whmcs,
+)
+from openlxd_api.streams import OPEN
 from openlxd_core.bootstrap import Core
+
+MODULES: Sequence[Iterable[Endpoint]] = (
+    health.endpoints,
+    users.endpoints,
+    accounts.endpoints,
+    containers.endpoints,
+    snapshots.endpoints,
+    whmcs.endpoints,
+    images.endpoints,
+    operations.endpoints,
+    events.endpoints,
+    audit.endpoints,
+    system.endpoints,
+)
+"""The modules of routes, in the order in which the documents list them."""
 
 
 def all_endpoints() -> list[Endpoint]:
     """Every endpoint there is: what is served, documented and tried as a stranger."""
-    return [*health.endpoints, *users.endpoints, *containers.endpoints]
+    return [endpoint for module in MODULES for endpoint in module]
 
 
 def make_app(core: Core, endpoints: Iterable[Endpoint] | None = None) -> web.Application:
     """The application over ``core``, which outlives it."""
+    settings = core.settings
     app = web.Application(
-        middlewares=[outermost(parse_networks(core.settings.trusted_proxies)), authenticate],
+        middlewares=[outermost(parse_networks(settings.trusted_proxies), settings.origins), authenticate],
         client_max_size=BODY_MAX_BYTES,
     )
+    served = all_endpoints() if endpoints is None else list(endpoints)
     app[CORE] = core
-    for endpoint in all_endpoints() if endpoints is None else endpoints:
-        add = app.router.add_get if endpoint.method == "GET" else None
-        if add is not None:
-            add(endpoint.path, endpoint.handle)
+    app[LIMITER] = Limiter(settings)
+    app[METER] = Meter()
+    app[STOPPING] = asyncio.Event()
+    app[OPEN] = {}
+    app[OPENAPI] = describe(served)
+    for endpoint in served:
+        if endpoint.method == "GET":
+            app.router.add_get(endpoint.route, endpoint.handle)
         else:
-            app.router.add_route(endpoint.method, endpoint.path, endpoint.handle)
+            app.router.add_route(endpoint.method, endpoint.route, endpoint.handle)
+    docs_page.add_to(app)
     app.on_response_prepare.append(_without_server)
+    app.on_shutdown.append(_stop)
     return app
 
 
 async def _without_server(_request: web.Request, response: web.StreamResponse) -> None:
     """Nobody needs to know which version of which server this is."""
     response.headers.pop("Server", None)
+
+
+async def _stop(app: web.Application) -> None:
+    """Tell whoever waits or streams that the server ends."""
+    app[STOPPING].set()

@@ -34,14 +34,18 @@ async def read_json(request: web.Request) -> dict[str, Any]:
         raise problem(415)
     if "Content-Encoding" in request.headers:  # a small body that unpacks to a huge one
         raise HttpProblem(415, "unsupported_media_type", N_("Send the body as it is, not compressed."))
+    return parse_json(await read_body(request))
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The request's body, which may be read again. Raises HttpProblem (400, 408, 413)."""
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            raw = await request.read()
+            return await request.read()
     except TimeoutError:
         raise HttpProblem(408, "bad_request", N_("The body took too long to arrive.")) from None
     except (HttpProcessingError, web.RequestPayloadError):
         raise problem(400) from None
-    return parse_json(raw)
 
 
 def parse_json(raw: bytes) -> dict[str, Any]:

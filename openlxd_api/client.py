@@ -14,6 +14,7 @@ from aiohttp import web
 from openlxd_core.domain.errors import ConfigurationError
 from openlxd_core.i18n import N_
 
+_OF_PROXIES = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -22,6 +23,8 @@ class Client:
     """The other end of a request."""
 
     address: str
+    local: bool = False
+    """Whether it is this machine itself, and no proxy stands between."""
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
@@ -47,7 +50,15 @@ def client_of(request: web.Request, trusted: tuple[Network, ...]) -> Client:
             address = str(ipaddress.ip_address(candidate))
         except ValueError:
             break
-    return Client(address)
+    direct = not any(header in request.headers for header in _OF_PROXIES)
+    return Client(address, direct and _is_loopback(address))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_in(address: str, networks: tuple[Network, ...]) -> bool:

@@ -38,6 +38,12 @@ STATUS: Mapping[type[OpenLXDError], int] = {
 }
 """The HTTP status of each error of the core."""
 
+
+def status_of_code(code: str) -> int:
+    """The HTTP status of an error that is known by its code alone, as operations keep it."""
+    return next((status for cls, status in STATUS.items() if cls.code == code), 500)
+
+
 TRY_AGAIN_SECONDS = 5
 """What ``Retry-After`` says where the core names no time of its own."""
 
@@ -45,7 +51,7 @@ INTERNAL_ERROR = Message(N_("Something went wrong on our side. It was written do
 
 
 class HttpProblem(Exception):
-    """What is wrong with a request as HTTP, before the core is asked anything."""
+    """What is wrong with a request as HTTP, before the core is asked anything; or how its operation failed."""
 
     def __init__(self, status: int, code: str, template: str, **params: Any) -> None:
         super().__init__(template)
@@ -62,6 +68,8 @@ _HTTP = {
     415: ("unsupported_media_type", N_("Send application/json.")),
 }
 """What aiohttp itself refuses, in our words."""
+HTTP_CODES = frozenset({"internal_error", *(code for code, _text in _HTTP.values())})
+"""The codes that are no error of the core."""
 
 
 def problem(status: int) -> HttpProblem:
@@ -93,5 +101,8 @@ def error_response(error: OpenLXDError) -> web.Response:
 
 
 def problem_response(error: HttpProblem) -> web.Response:
-    """The answer to a request that is wrong as HTTP."""
-    return failure(error.status, error.code, error.message)
+    """The answer to a request that is wrong as HTTP, or whose operation failed."""
+    response = failure(error.status, error.code, error.message)
+    if error.status == 503:
+        response.headers["Retry-After"] = str(TRY_AGAIN_SECONDS)
+    return response

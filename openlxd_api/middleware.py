@@ -1,10 +1,12 @@
-"""What every request passes, outside in: an id and a language, a shape for whatever fails, and an Actor."""
+"""What every request passes, outside in: an id and a language, a shape for whatever fails, limits, and an Actor."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import secrets
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -20,8 +22,10 @@ from openlxd_api.errors import (
     problem,
     problem_response,
 )
-from openlxd_api.rails import ACTOR, CLIENT, CORE, TOKEN, Access, Endpoint
-from openlxd_core.domain.actor import Actor, anonymous
+from openlxd_api.once import HEADER as IDEMPOTENCY_KEY
+from openlxd_api.parts import ACTOR, CLIENT, CORE, HEADERS, IDENTIFY, LIMITER, METER, TOKEN
+from openlxd_api.rails import Access, Endpoint
+from openlxd_core.domain.actor import Actor, anonymous, local_admin
 from openlxd_core.domain.errors import BadRequest, Message, OpenLXDError, Unauthenticated
 from openlxd_core.i18n import N_, Translator, closest_language, set_translator
 
@@ -32,31 +36,60 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
-    "Vary": "Accept-Language",
+    "Vary": "Accept-Language, Origin",
 }
+_MAY_SEND = f"Authorization, X-API-Key, Content-Type, Accept-Language, {IDEMPOTENCY_KEY}, Last-Event-ID, X-Request-Id"
+_MAY_READ = "X-Request-Id, Retry-After, Content-Language"
+PREFLIGHT_SECONDS = 600
 log = structlog.get_logger("openlxd.api")
 
 
-def outermost(trusted: tuple[Network, ...]) -> Middleware:
-    """Give each request an id and a language, and each answer the headers and the shape that all have."""
+def outermost(trusted: tuple[Network, ...], origins: Sequence[str] = ()) -> Middleware:
+    """Give each request an id and a language, and each answer the headers and the shape that all have.
+
+    ``origins`` are those whose pages may call us from a browser.
+    """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        begun = time.monotonic()
         wish = request.headers.get("X-Request-Id", "")
         request_id = wish if _REQUEST_ID.fullmatch(wish) else secrets.token_hex(16)
         language = closest_language(request.headers.get("Accept-Language"))
         set_translator(Translator(language))
         client = client_of(request, trusted)
         request[CLIENT] = client
+        request[HEADERS] = {**_HEADERS, "X-Request-Id": request_id, "Content-Language": language}
+        origin = request.headers.get("Origin")
+        if origin is not None and origin in origins:
+            request[HEADERS] |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _MAY_READ}
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id, address=client.address)
-        response = await _answer(request, handler, request_id)
+        if origin in origins and request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            response: web.StreamResponse = _preflight()
+        else:
+            response = await _answer(request, handler, request_id)
         if not response.prepared:
-            for name, value in {**_HEADERS, "X-Request-Id": request_id, "Content-Language": language}.items():
+            for name, value in request[HEADERS].items():
                 response.headers.setdefault(name, value)
+        endpoint = endpoint_of(request)
+        path = endpoint.path if endpoint else "other"
+        request.app[METER].answered(request.method, path, response.status, time.monotonic() - begun)
         return response
 
     return middleware
+
+
+def _preflight() -> web.Response:
+    """What a browser asks before it lets another origin's page send a request; no cookies are ever involved."""
+    return web.Response(
+        status=204,
+        headers={
+            "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
+            "Access-Control-Allow-Headers": _MAY_SEND,
+            "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
+        },
+    )
 
 
 async def _answer(request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
@@ -83,14 +116,22 @@ async def _answer(request: web.Request, handler: Handler, request_id: str) -> we
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn the request's token or API key into an Actor, where the endpoint asks for one."""
+    """Turn the request's token or API key into an Actor, where the endpoint asks for one, and count the request."""
     endpoint = endpoint_of(request)
-    client = request[CLIENT]
-    if endpoint is None or endpoint.access is Access.ANYONE:
-        request[ACTOR] = anonymous(ORIGIN, client.address)
-    else:
-        request[ACTOR] = await _actor(request, client)
-        structlog.contextvars.bind_contextvars(actor=request[ACTOR].username)
+    client, limiter = request[CLIENT], request.app[LIMITER]
+
+    async def identify() -> Actor:
+        return await _actor(request, client, endpoint)
+
+    try:
+        actor = request[ACTOR] = await identify()
+    except (Unauthenticated, BadRequest):
+        await limiter.ask(None, client.address)
+        raise
+    request[IDENTIFY] = identify
+    await limiter.ask(actor.user_id, client.address)
+    if actor.username:
+        structlog.contextvars.bind_contextvars(actor=actor.username)
     return await handler(request)
 
 
@@ -100,7 +141,9 @@ def endpoint_of(request: web.Request) -> Endpoint | None:
     return bound if isinstance(bound, Endpoint) else None
 
 
-async def _actor(request: web.Request, client: Client) -> Actor:
+async def _actor(request: web.Request, client: Client, endpoint: Endpoint | None) -> Actor:
+    if endpoint is None or endpoint.access is Access.ANYONE:
+        return anonymous(ORIGIN, client.address)
     authorization = request.headers.getall("Authorization", [])
     keys = request.headers.getall("X-API-Key", [])
     if len(authorization) + len(keys) > 1:
@@ -113,4 +156,6 @@ async def _actor(request: web.Request, client: Client) -> Actor:
         if scheme.lower() == "bearer" and token.strip():
             request[TOKEN] = token.strip()
             return await auth.token_login(request[TOKEN], origin=ORIGIN, address=client.address)
+    elif endpoint.access is Access.LOCAL and client.local:
+        return local_admin("local", ORIGIN)
     raise Unauthenticated(N_("Sign in first."))

@@ -5,9 +5,10 @@
     @endpoints.post("/users/login", access=Access.ANYONE, summary="Sign in")
     async def sign_in(core: Core, client: Client, body: SignIn) -> SignedIn: ...
 
-``core``, ``actor``, ``client``, ``body`` (a pydantic model), ``query`` (one, too) and ``token`` are handed in by
-these names; every other parameter is a part of the path. What the function returns is put into the envelope.
-The endpoint's record holds enough to write the OpenAPI document and to try every endpoint as a stranger.
+``core``, ``actor``, ``client``, ``token``, ``waiter``, ``limiter``, ``body`` (a pydantic model), ``query`` (one, too)
+and ``resume`` (the Last-Event-ID) are handed in by these names; every other parameter is a part of the path. What the
+function returns is put into the envelope. The endpoint's record holds enough to write the OpenAPI document and to try
+every endpoint as a stranger.
 """
 
 from __future__ import annotations
@@ -15,26 +16,45 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, get_type_hints
 
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from openlxd_api.answers import DONE, Answer, Raw, Stream, envelope, respond
 from openlxd_api.body import read_json, read_query, typed
-from openlxd_api.client import Client
-from openlxd_core.bootstrap import Core
-from openlxd_core.domain.actor import Actor
-from openlxd_core.i18n import N_, _
+from openlxd_api.once import HEADER as IDEMPOTENCY_KEY
+from openlxd_api.once import once
+from openlxd_api.parts import ACTOR, CLIENT, CORE, LIMITER, METER, PREFIX, STOPPING, TOKEN
+from openlxd_api.streams import last_event_id, serve_stream
+from openlxd_api.waiting import Waiter
 
-PREFIX = "/api/v1"
-CORE: web.AppKey[Core] = web.AppKey("core", Core)
-ACTOR: web.RequestKey[Actor] = web.RequestKey("actor", Actor)
-CLIENT: web.RequestKey[Client] = web.RequestKey("client", Client)
-TOKEN: web.RequestKey[str] = web.RequestKey("token", str)
+__all__ = [
+    "ACTOR",
+    "CLIENT",
+    "CORE",
+    "DONE",
+    "PREFIX",
+    "TOKEN",
+    "Access",
+    "Answer",
+    "Endpoint",
+    "Endpoints",
+    "Raw",
+    "Stream",
+    "envelope",
+]
 
-DONE = N_("Done.")
+_HANDED_IN = frozenset(
+    {"core", "actor", "client", "token", "waiter", "limiter", "meter", "app", "body", "query", "resume"}
+)
+_NOT_A_PATH = "(?!(?:list|remote|import|publish|refresh)$)"
+"""An alias is none of the words that are paths beside it."""
+SLASHES = frozenset({"alias"})
+"""The parts of paths that may hold slashes, sent raw or as %2F."""
 
 
 class Access(StrEnum):
@@ -44,17 +64,8 @@ class Access(StrEnum):
     SIGNED_IN = "signed in"
     ADMIN = "admin"
     """As SIGNED_IN; the services refuse everybody but admins. For the documents and the stranger tests."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A success that needs more than its data: a status, a sentence, headers."""
-
-    data: Any
-    message: str = DONE
-    """A template of the catalogue."""
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
+    LOCAL = "this machine, or an admin"
+    """As ADMIN, but without a credential for who asks from the loopback address, and through no proxy."""
 
 
 @dataclass(frozen=True)
@@ -68,53 +79,92 @@ class Endpoint:
     """The function's name: the OpenAPI operation id."""
     access: Access
     summary: str
+    description: str
+    """The function's docstring."""
     body: type[BaseModel] | None
     query: type[BaseModel] | None
     answer: Any
-    """The type of the data in the envelope."""
+    """The type of the data in the envelope; a union with a pending view where it may be 202."""
     call: Callable[..., Awaitable[Any]]
     wants: frozenset[str]
+    status: int = 200
+    """Of a success."""
+    raises: frozenset[int] = frozenset()
+    """Failures beside those that every endpoint of its kind can have."""
+    secret: bool = False
+    """The body or the answer holds a password or a key: nothing of it is kept in the clear."""
+    numbers: frozenset[str] = frozenset()
+    """The path's parameters that are numbers."""
 
     @property
     def path_parameters(self) -> list[str]:
         """The names in braces."""
         return re.findall(r"\{(\w+)", self.path)
 
-    async def handle(self, request: web.Request) -> web.Response:
-        """Hand the function what it asked for by name; put what it returns into the envelope."""
-        given: dict[str, Any] = dict(request.match_info)
-        if "core" in self.wants:
-            given["core"] = request.app[CORE]
-        if "actor" in self.wants:
-            given["actor"] = request[ACTOR]
-        if "client" in self.wants:
-            given["client"] = request[CLIENT]
-        if "token" in self.wants:
-            given["token"] = request.get(TOKEN, "")
+    @property
+    def route(self) -> str:
+        """The path as the router has it: an id is digits, so that it never hides another path; an alias has slashes."""
+
+        def narrowed(match: re.Match[str]) -> str:
+            if match[1] in self.numbers:
+                return f"{{{match[1]}:[0-9]{{1,9}}}}"
+            return f"{{{match[1]}:{_NOT_A_PATH}.+}}" if match[1] in SLASHES else match[0]
+
+        return re.sub(r"\{(\w+)\}", narrowed, self.path)
+
+    @cached_property
+    def body_needed(self) -> bool:
+        """Whether a request without a body is a mistake."""
+        if self.body is None:
+            return False
+        try:
+            self.body.model_validate({})
+        except ValidationError:
+            return True
+        return False
+
+    @property
+    def streams(self) -> bool:
+        """Whether it answers with events."""
+        return self.answer is Stream
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Hand the function what it asked for by name; make a response of what it returns."""
+
+        async def answer() -> web.StreamResponse:
+            result = await self.call(**await self._given(request))
+            if isinstance(result, Stream):
+                return await serve_stream(request, result)
+            return respond(result, self.status)
+
+        if self.method == "POST" and IDEMPOTENCY_KEY in request.headers:
+            return await once(request, answer, secret=self.secret)
+        return await answer()
+
+    async def _given(self, request: web.Request) -> dict[str, Any]:
+        app = request.app
+        given: dict[str, Any] = {
+            name: int(value) if name in self.numbers else value for name, value in request.match_info.items()
+        }
+        offered: dict[str, Callable[[], Any]] = {
+            "core": lambda: app[CORE],
+            "actor": lambda: request[ACTOR],
+            "client": lambda: request[CLIENT],
+            "token": lambda: request.get(TOKEN, ""),
+            "waiter": lambda: Waiter(app[CORE], request[ACTOR], app[STOPPING]),
+            "limiter": lambda: app[LIMITER],
+            "meter": lambda: app[METER],
+            "app": lambda: app,
+            "resume": lambda: last_event_id(request),
+        }
+        given |= {name: make() for name, make in offered.items() if name in self.wants}
         values = read_query(request)
         if self.query is not None:
             given["query"] = typed(self.query, values)
         if self.body is not None:
-            given["body"] = typed(self.body, await read_json(request))
-        return envelope(await self.call(**given))
-
-
-def envelope(result: Any) -> web.Response:
-    """The one shape of a success, in the language of the request."""
-    answer = result if isinstance(result, Answer) else Answer(result)
-    return web.json_response(
-        {"success": True, "data": _plain(answer.data), "message": _(answer.message)},
-        status=answer.status,
-        headers=answer.headers,
-    )
-
-
-def _plain(data: Any) -> Any:
-    if isinstance(data, BaseModel):
-        return data.model_dump(mode="json")
-    if isinstance(data, list | tuple):
-        return [_plain(item) for item in data]
-    return data
+            sent = {} if not self.body_needed and not request.body_exists else await read_json(request)
+            given["body"] = typed(self.body, sent)
+        return given
 
 
 class Endpoints:
@@ -126,27 +176,39 @@ class Endpoints:
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._all)
 
-    def get(self, path: str, *, access: Access = Access.SIGNED_IN, summary: str) -> _Register:
-        """Register a GET (and HEAD) below :data:`PREFIX`."""
-        return self._on("GET", path, access, summary)
+    def get(self, path: str, **about: Any) -> _Register:
+        """Register a GET (and HEAD) below :data:`PREFIX`; ``about`` as in :meth:`on`."""
+        return self.on("GET", path, **about)
 
-    def post(self, path: str, *, access: Access = Access.SIGNED_IN, summary: str) -> _Register:
+    def post(self, path: str, **about: Any) -> _Register:
         """Register a POST."""
-        return self._on("POST", path, access, summary)
+        return self.on("POST", path, **about)
 
-    def put(self, path: str, *, access: Access = Access.SIGNED_IN, summary: str) -> _Register:
+    def put(self, path: str, **about: Any) -> _Register:
         """Register a PUT."""
-        return self._on("PUT", path, access, summary)
+        return self.on("PUT", path, **about)
 
-    def patch(self, path: str, *, access: Access = Access.SIGNED_IN, summary: str) -> _Register:
+    def patch(self, path: str, **about: Any) -> _Register:
         """Register a PATCH."""
-        return self._on("PATCH", path, access, summary)
+        return self.on("PATCH", path, **about)
 
-    def delete(self, path: str, *, access: Access = Access.SIGNED_IN, summary: str) -> _Register:
+    def delete(self, path: str, **about: Any) -> _Register:
         """Register a DELETE."""
-        return self._on("DELETE", path, access, summary)
+        return self.on("DELETE", path, **about)
 
-    def _on(self, method: str, path: str, access: Access, summary: str) -> _Register:
+    def on(
+        self,
+        method: str,
+        path: str,
+        *,
+        summary: str,
+        access: Access = Access.SIGNED_IN,
+        status: int = 200,
+        raises: tuple[int, ...] = (),
+        secret: bool = False,
+    ) -> _Register:
+        """Register the decorated function; the keywords are :class:`Endpoint`'s fields."""
+
         def register(call: _Handler) -> _Handler:
             hints = get_type_hints(call)
             wants = frozenset(inspect.signature(call).parameters)
@@ -156,13 +218,18 @@ class Endpoints:
                 name=call.__name__,
                 access=access,
                 summary=summary,
+                description=inspect.cleandoc(call.__doc__ or ""),
                 body=hints.get("body"),
                 query=hints.get("query"),
                 answer=hints.get("return"),
                 call=call,
                 wants=wants,
+                status=status,
+                raises=frozenset(raises),
+                secret=secret,
+                numbers=frozenset(name for name in re.findall(r"\{(\w+)", path) if hints.get(name) is int),
             )
-            unknown = wants - {"core", "actor", "client", "token", "body", "query", *endpoint.path_parameters}
+            unknown = wants - {*_HANDED_IN, *endpoint.path_parameters}
             if unknown:
                 raise TypeError(f"{call.__name__}: nothing hands in {sorted(unknown)}")
             self._all.append(endpoint)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,6 +55,14 @@ class Settings(BaseModel):
     """Its key."""
     trusted_proxies: str = ""
     """Addresses or networks, comma-separated, whose X-Forwarded-For is believed."""
+    cors_origins: str = ""
+    """Origins, comma-separated, whose pages may call the API from a browser; empty allows none."""
+    rate_login: str = "30/minute"
+    """Tries to sign in, for one address and for one account; failed ones are limited closer still."""
+    rate_register: str = "10/hour"
+    """Tries to register, for one address."""
+    rate_api: str = "3000/minute"
+    """Requests to the API, for one account, and for one address that has not signed in."""
     lxd: str = "auto"
     """``auto``, ``socket``, ``simulated``, or an ``https://`` remote."""
     lxd_socket: Path | None = None
@@ -97,6 +106,11 @@ class Settings(BaseModel):
     def database(self) -> str:
         """The Tortoise URL in force."""
         return self.database_url or f"sqlite://{self.state_dir / 'openlxd.sqlite3'}"
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins that may call the API from a browser."""
+        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
 
     @property
     def images_servers(self) -> list[str]:
@@ -189,6 +203,16 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         parse_size_mib(settings.tenant_images, "tenant_images")
     except OpenLXDError as error:
         raise wrong("tenant_images", str(error)) from None
+    from limits import parse as parse_rate  # dear to import, and only a server needs it
+
+    for key in ("rate_login", "rate_register", "rate_api"):
+        try:
+            parse_rate(getattr(settings, key))
+        except ValueError:
+            raise wrong(key, "it is a count in a time, such as 30/minute") from None
+    for origin in settings.origins:
+        if not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", origin):
+            raise wrong("cors_origins", "it is origins such as https://panel.example.org, without a path")
     for url in settings.images_servers:
         if not _is_image_server(url):
             raise wrong("images_url", "it is https:// addresses, or http:// ones of this machine or a private network")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from importlib.metadata import PackageNotFoundError, version
 
 import structlog
 
-from openlxd_api.rails import Access, Answer, Endpoints
-from openlxd_api.schemas import DatabaseHealth, Health, LxdHealth
+from openlxd_api.answers import Answer
+from openlxd_api.rails import Access, Endpoints
+from openlxd_api.schemas.system import DatabaseHealth, Health, LxdHealth
+from openlxd_api.version import product_version
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import SYSTEM
 
@@ -18,7 +19,7 @@ log = structlog.get_logger("openlxd.api")
 
 
 @endpoints.get("/health", access=Access.ANYONE, summary="Liveness, and each thing the service depends on")
-async def show_health(core: Core) -> Answer:
+async def show_health(core: Core) -> Answer[Health]:
     """200 while requests can be served, LXD or not; 503 when the database does not answer."""
     database = await _database_answers(core)
     lxd = LxdHealth.of(core.live.state)
@@ -35,11 +36,3 @@ async def _database_answers(core: Core) -> bool:
         log.warning("the database does not answer", reason=repr(error))
         return False
     return True
-
-
-def product_version() -> str:
-    """The version of the installed distribution."""
-    try:
-        return version("openlxd")
-    except PackageNotFoundError:
-        return "0"

@@ -65,7 +65,7 @@ async def import_image(
     return next(ImageView.of(image) for image in await core.market.images(actor) if image.alias == operation.target)
 
 
-@endpoints.post("/images/publish", status=201, summary="Make a private image of a container", raises=(409,))
+@endpoints.post("/images/publish", status=201, summary="Make a private image of a container", raises=(404, 409))
 async def publish_image(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: PublishImage
 ) -> ImageView | Pending:

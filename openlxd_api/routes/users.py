@@ -1,11 +1,24 @@
-"""Signing in and out, and one's own profile."""
+"""Registering, signing in and out, and one's own account."""
 
 from __future__ import annotations
 
+from openlxd_api.answers import Answer
 from openlxd_api.client import Client
+from openlxd_api.limiting import Limiter
 from openlxd_api.middleware import ORIGIN
-from openlxd_api.rails import Access, Answer, Endpoints
-from openlxd_api.schemas import ProfileChange, SignedIn, SignIn, UserView
+from openlxd_api.rails import Access, Endpoints
+from openlxd_api.schemas.account import (
+    ApiKey,
+    KeyView,
+    NewKey,
+    PasswordChange,
+    ProfileChange,
+    QuotaStateView,
+    Registration,
+    SignedIn,
+    SignIn,
+    UserView,
+)
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import BadRequest
@@ -14,9 +27,30 @@ from openlxd_core.i18n import N_
 endpoints = Endpoints()
 
 
-@endpoints.post("/users/login", access=Access.ANYONE, summary="Sign in with a password and get a token for 24 hours")
-async def sign_in(core: Core, client: Client, body: SignIn) -> SignedIn:
+@endpoints.post(
+    "/users/register",
+    access=Access.ANYONE,
+    status=201,
+    raises=(403, 409),
+    secret=True,
+    summary="Make an account for oneself, where registration is on",
+)
+async def register(core: Core, actor: Actor, client: Client, limiter: Limiter, body: Registration) -> UserView:
+    """Sign in with it next."""
+    await limiter.register(client.address, body.username)
+    return UserView.of(await core.accounts.register(actor, body.username, body.email, body.password))
+
+
+@endpoints.post(
+    "/users/login",
+    access=Access.ANYONE,
+    raises=(401, 403),
+    secret=True,
+    summary="Sign in with a password and get a token for 24 hours",
+)
+async def sign_in(core: Core, client: Client, limiter: Limiter, body: SignIn) -> SignedIn:
     """An unknown account and a wrong password get the same answer."""
+    await limiter.sign_in(client.address, body.account)
     actor = await core.auth.password_login(body.account, body.password, origin=ORIGIN, address=client.address)
     token = await core.auth.issue_token(actor)
     user = await core.accounts.get(actor)
@@ -24,12 +58,19 @@ async def sign_in(core: Core, client: Client, body: SignIn) -> SignedIn:
 
 
 @endpoints.post("/users/logout", summary="Sign out: this token is refused from now on")
-async def sign_out(core: Core, token: str) -> Answer:
+async def sign_out(core: Core, token: str) -> Answer[None]:
     """An API key has no session to end."""
     if not token:
         raise BadRequest(N_("An API key cannot be signed out; make a new one instead."))
     await core.auth.revoke_token(token)
     return Answer(None, N_("You are signed out."))
+
+
+@endpoints.post("/users/regenerate-key", secret=True, summary="Get a new API key; the old one is dead at once")
+async def regenerate_key(core: Core, actor: Actor) -> Answer[ApiKey]:
+    """It is shown this once."""
+    key = await core.accounts.regenerate_key(actor)
+    return Answer(ApiKey(api_key=key), N_("Keep this key: it is not shown again."))
 
 
 @endpoints.get("/users/profile", summary="The account that is signed in")
@@ -42,3 +83,34 @@ async def show_profile(core: Core, actor: Actor) -> UserView:
 async def change_profile(core: Core, actor: Actor, body: ProfileChange) -> UserView:
     """The address that billing writes to."""
     return UserView.of(await core.accounts.update_profile(actor, email=body.email))
+
+
+@endpoints.get("/users/quota", summary="What the account may have, has, and has left")
+async def show_own_quota(core: Core, actor: Actor) -> QuotaStateView:
+    """Sums over all of its containers."""
+    return QuotaStateView.of(await core.quotas.get(actor))
+
+
+@endpoints.post("/users/password", secret=True, summary="Change one's own password")
+async def change_password(core: Core, actor: Actor, body: PasswordChange) -> Answer[UserView]:
+    """Every token ends, this one, too; sign in anew."""
+    user = await core.accounts.change_password(actor, body.old_password, body.new_password)
+    return Answer(UserView.of(user), N_("The password is changed. Sign in again."))
+
+
+@endpoints.get("/users/keys", summary="One's own SSH public keys")
+async def list_keys(core: Core, actor: Actor) -> list[KeyView]:
+    """Oldest first."""
+    return [KeyView.of(key) for key in await core.keys.list(actor)]
+
+
+@endpoints.post("/users/keys", status=201, summary="Register an SSH public key")
+async def add_key(core: Core, actor: Actor, body: NewKey) -> KeyView:
+    """A key names one account only."""
+    return KeyView.of(await core.keys.add(actor, body.public_key, body.name))
+
+
+@endpoints.delete("/users/keys/{id}", summary="Forget an SSH public key")
+async def delete_key(core: Core, actor: Actor, id: int) -> None:  # noqa: A002 - the path's own word
+    """Sessions that it opened end."""
+    await core.keys.delete(actor, id)

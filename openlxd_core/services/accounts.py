@@ -197,6 +197,28 @@ class Accounts:
         await announce("user", "updated", row.username, row.id)
         return to_user(row)
 
+    @transaction
+    async def update(
+        self, actor: Actor, user: int | str, *, email: str | None = None, role: Role | None = None
+    ) -> User:
+        """Change somebody's email address or role; what is None stays. A new role ends their tokens and sessions."""
+        row = await find_user(actor, user)
+        require(actor, Action.USER_MANAGE, to_user(row))
+        if email is not None:
+            check_email(email)
+            if await models.User.filter(email__iexact=email).exclude(id=row.id).exists():
+                raise AlreadyExists(N_("There is an account with this email address already."))
+            row.email = email
+        if role is not None and role.value != row.role:
+            if row.id == actor.user_id:
+                raise Conflict(N_("You cannot change your own role."))
+            row.role = role.value
+            row.token_version += 1
+        await row.save()
+        await audit.record(actor, "user.update", row.username, user_id=row.id, detail=row.role)
+        await announce("user", "updated", row.username, row.id)
+        return to_user(row)
+
     async def regenerate_key(self, actor: Actor, user: int | str | None = None) -> str:
         """A new API key, 64 hex digits, shown this once; the old one is dead from now on."""
         row = await find_user(actor, user)

@@ -34,7 +34,7 @@ from openlxd_core.lxd.gateway import Instance, LxdGateway
 from openlxd_core.services import audit
 from openlxd_core.services.feed import announce
 from openlxd_core.services.live import Live
-from openlxd_core.services.lookup import find_container, find_user
+from openlxd_core.services.lookup import find_container, find_container_by_id, find_user
 from openlxd_core.services.market import Choice, Market
 from openlxd_core.services.operations import Operations
 from openlxd_core.services.quotas import project_name, quota_of, used_by
@@ -85,6 +85,10 @@ class Containers:
     async def get(self, actor: Actor, name: str) -> Container:
         """One container. Raises NotFound, alike for another's and none."""
         return to_container(await find_container(actor, name))
+
+    async def by_id(self, actor: Actor, container_id: int) -> Container:
+        """The container with this id, as billing systems keep it. Raises NotFound, alike for another's and none."""
+        return to_container(await find_container_by_id(actor, container_id))
 
     async def create(
         self,

@@ -34,3 +34,14 @@ async def find_container(actor: Actor, name: str) -> models.Container:
     if row is None:
         raise NotFound(N_("There is no container named {name}."), name=str(name)[:100])
     return row
+
+
+async def find_container_by_id(actor: Actor, container_id: int) -> models.Container:
+    """As :func:`find_container`, by the id that billing systems keep."""
+    found = models.Container.filter(id=container_id)
+    if not actor.is_admin:
+        found = found.filter(user_id=actor.user_id if actor.user_id is not None else -1)
+    row = await found.select_related("user").first()
+    if row is None:
+        raise NotFound(N_("There is no container named {name}."), name=str(container_id))
+    return row

@@ -1,0 +1,95 @@
+"""What an endpoint returns, and how it becomes a response: the envelope, a document of its own, or a stream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from openlxd_api.schemas.base import Pending
+from openlxd_api.schemas.container import WhmcsPending
+from openlxd_core.i18n import N_, _
+
+DONE = N_("Done.")
+UNDER_WAY = N_("This is under way; ask for the operation to see how far it is.")
+PENDING = (Pending, WhmcsPending)
+"""The answers that mean “not finished yet”, always sent with 202."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """A success that needs more than its data: a status, a sentence, headers."""
+
+    data: T
+    message: str = DONE
+    """A template of the catalogue."""
+    status: int = 0
+    """0: the endpoint's own."""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A document that is no envelope."""
+
+    body: bytes
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of a stream."""
+
+    name: str
+    data: Any
+    id: int = 0
+    """What the client may go on from; 0 for none."""
+
+    def encode(self) -> bytes:
+        """As ``text/event-stream`` has it."""
+        head = f"id: {self.id}\n" if self.id else ""
+        data = json.dumps(plain(self.data), ensure_ascii=True)
+        return f"{head}event: {self.name}\ndata: {data}\n\n".encode()
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Events for as long as the client listens, the credential holds and the server runs."""
+
+    events: AsyncIterator[Event]
+
+
+def respond(result: Any, status: int) -> web.Response:
+    """What an endpoint returned, as a response; ``status`` is the endpoint's own."""
+    if isinstance(result, Raw):
+        return web.Response(body=result.body, headers={"Content-Type": result.content_type})
+    return envelope(result, status)
+
+
+def envelope(result: Any, status: int = 200) -> web.Response:
+    """The one shape of a success, in the language of the request."""
+    if isinstance(result, PENDING):
+        result = Answer(result, UNDER_WAY, 202)
+    answer: Answer[Any] = result if isinstance(result, Answer) else Answer(result)
+    return web.json_response(
+        {"success": True, "data": plain(answer.data), "message": _(answer.message)},
+        status=answer.status or status,
+        headers=answer.headers,
+    )
+
+
+def plain(data: Any) -> Any:
+    """Models as what JSON knows."""
+    if isinstance(data, BaseModel):
+        return data.model_dump(mode="json")
+    if isinstance(data, list | tuple):
+        return [plain(item) for item in data]
+    if isinstance(data, Mapping):
+        return {key: plain(item) for key, item in data.items()}
+    return data

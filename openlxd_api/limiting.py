@@ -1,0 +1,66 @@
+"""How often may be asked: signing in and registering by address and by account, everything else generously.
+
+Addresses of IPv6 count by their /64, since one customer has that many. Limits are per process.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, RateLimiter
+
+from openlxd_core.domain.errors import RateLimited
+from openlxd_core.i18n import N_
+from openlxd_core.settings import Settings
+
+
+def source_of(address: str) -> str:
+    """Who an address stands for: itself, or the /64 of an IPv6 one."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return address
+
+
+class Limiter:
+    """The limits in force, and who used how much of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._sign_in = parse(settings.rate_login)
+        self._register = parse(settings.rate_register)
+        self._api = parse(settings.rate_api)
+        storage = MemoryStorage()
+        self._exact = MovingWindowRateLimiter(storage)
+        self._coarse = FixedWindowRateLimiter(storage)
+
+    async def sign_in(self, address: str, account: str) -> None:
+        """Count a try to sign in. Raises RateLimited."""
+        await self._both(self._sign_in, "login", address, account)
+
+    async def register(self, address: str, account: str) -> None:
+        """Count a try to register. Raises RateLimited."""
+        await self._both(self._register, "register", address, account)
+
+    async def _both(self, item: RateLimitItem, what: str, address: str, account: str) -> None:
+        for who in (f"address:{source_of(address)}", f"account:{account.strip().lower()[:255]}"):
+            await self._take(self._exact, item, what, who)
+
+    async def ask(self, user_id: int | None, address: str) -> None:
+        """Count a request of somebody, or of nobody in particular at an address. Raises RateLimited."""
+        who = f"user:{user_id}" if user_id is not None else f"address:{source_of(address)}"
+        await self._take(self._coarse, self._api, "api", who)
+
+    async def _take(self, limiter: RateLimiter, item: RateLimitItem, what: str, who: str) -> None:
+        if await limiter.hit(item, what, who):
+            return
+        until = (await limiter.get_window_stats(item, what, who)).reset_time
+        wait = max(1.0, until - time.time())
+        raise RateLimited(N_("Too many requests. Try again in {seconds} seconds."), wait)

@@ -1,0 +1,31 @@
+"""The keys under which an application and a request hold what endpoints are handed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from openlxd_api.client import Client
+from openlxd_api.limiting import Limiter
+from openlxd_api.meter import Meter
+from openlxd_core.bootstrap import Core
+from openlxd_core.domain.actor import Actor
+
+PREFIX = "/api/v1"
+CORE: web.AppKey[Core] = web.AppKey("core", Core)
+LIMITER: web.AppKey[Limiter] = web.AppKey("limiter", Limiter)
+METER: web.AppKey[Meter] = web.AppKey("meter", Meter)
+STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
+"""Set when the server is told to stop: whoever waits or streams comes to an end."""
+OPENAPI: web.AppKey[bytes] = web.AppKey("openapi", bytes)
+"""The OpenAPI document of what this application serves."""
+
+ACTOR: web.RequestKey[Actor] = web.RequestKey("actor", Actor)
+CLIENT: web.RequestKey[Client] = web.RequestKey("client", Client)
+TOKEN: web.RequestKey[str] = web.RequestKey("token", str)
+IDENTIFY: web.RequestKey[Callable[[], Awaitable[Actor]]] = web.RequestKey("identify", object)  # type: ignore[arg-type]
+"""Looks the credential up again: for streams, which outlive one look."""
+HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("headers", dict)
+"""The headers of every answer to this request."""

@@ -1,0 +1,94 @@
+"""Everybody's accounts, for admins."""
+
+from __future__ import annotations
+
+from openlxd_api.answers import Answer
+from openlxd_api.rails import Access, Endpoints
+from openlxd_api.schemas.account import (
+    ApiKey,
+    DeleteUser,
+    NewPassword,
+    NewUser,
+    QuotaBody,
+    QuotaStateView,
+    Suspension,
+    UserChange,
+    UserView,
+)
+from openlxd_core.bootstrap import Core
+from openlxd_core.domain.actor import Actor, Role
+from openlxd_core.i18n import N_
+
+endpoints = Endpoints()
+
+
+@endpoints.get("/users", access=Access.ADMIN, summary="Every account")
+async def list_users(core: Core, actor: Actor) -> list[UserView]:
+    """By name, but for deleted ones."""
+    return [UserView.of(user) for user in await core.accounts.list(actor)]
+
+
+@endpoints.post("/users", access=Access.ADMIN, status=201, secret=True, summary="Make an account for somebody")
+async def create_user(core: Core, actor: Actor, body: NewUser) -> UserView:
+    """With the operator's default quota, or another."""
+    quota = body.quota.quota() if body.quota is not None else None
+    user = await core.accounts.create(
+        actor, body.username, body.email, body.password, role=Role(body.role), quota=quota
+    )
+    return UserView.of(user)
+
+
+@endpoints.get("/users/{id}", access=Access.ADMIN, summary="One account")
+async def show_user(core: Core, actor: Actor, id: int) -> UserView:  # noqa: A002
+    """Tenants see their own here, too."""
+    return UserView.of(await core.accounts.get(actor, id))
+
+
+@endpoints.patch("/users/{id}", access=Access.ADMIN, summary="Change an account's email address or role")
+async def change_user(core: Core, actor: Actor, id: int, body: UserChange) -> UserView:  # noqa: A002
+    """A new role ends every token of the account."""
+    role = Role(body.role) if body.role is not None else None
+    return UserView.of(await core.accounts.update(actor, id, email=body.email, role=role))
+
+
+@endpoints.delete("/users/{id}", access=Access.ADMIN, summary="Delete an account; its row stays")
+async def delete_user(core: Core, actor: Actor, id: int, query: DeleteUser) -> UserView:  # noqa: A002
+    """Refused while it has containers, unless they are to go, too."""
+    return UserView.of(await core.accounts.delete(actor, id, containers=query.containers == "delete"))
+
+
+@endpoints.post("/users/{id}/suspend", access=Access.ADMIN, summary="Shut every door to an account")
+async def suspend_user(core: Core, actor: Actor, id: int, body: Suspension) -> UserView:  # noqa: A002
+    """Its containers go on running; its open sessions end within two seconds."""
+    return UserView.of(await core.accounts.suspend(actor, id, body.reason))
+
+
+@endpoints.post("/users/{id}/activate", access=Access.ADMIN, summary="Open the doors again")
+async def activate_user(core: Core, actor: Actor, id: int) -> UserView:  # noqa: A002
+    """One that is active stays so."""
+    return UserView.of(await core.accounts.activate(actor, id))
+
+
+@endpoints.post("/users/{id}/password", access=Access.ADMIN, secret=True, summary="Give somebody a new password")
+async def set_password(core: Core, actor: Actor, id: int, body: NewPassword) -> UserView:  # noqa: A002
+    """Every token and session of theirs ends."""
+    return UserView.of(await core.accounts.set_password(actor, id, body.password))
+
+
+@endpoints.post("/users/{id}/regenerate-key", access=Access.ADMIN, secret=True, summary="Make somebody's API key anew")
+async def regenerate_key_of(core: Core, actor: Actor, id: int) -> Answer[ApiKey]:  # noqa: A002
+    """It is shown this once; the old one is dead at once."""
+    key = await core.accounts.regenerate_key(actor, id)
+    return Answer(ApiKey(api_key=key), N_("Keep this key: it is not shown again."))
+
+
+@endpoints.get("/users/{id}/quota", access=Access.ADMIN, summary="What an account may have, has, and has left")
+async def show_quota(core: Core, actor: Actor, id: int) -> QuotaStateView:  # noqa: A002
+    """Sums over all of its containers."""
+    return QuotaStateView.of(await core.quotas.get(actor, id))
+
+
+@endpoints.put("/users/{id}/quota", access=Access.ADMIN, summary="Give an account another quota")
+async def set_quota(core: Core, actor: Actor, id: int, body: QuotaBody) -> QuotaStateView:  # noqa: A002
+    """One under what is in use keeps what is there and refuses more."""
+    return QuotaStateView.of(await core.quotas.set(actor, id, body.quota()))

@@ -1,0 +1,43 @@
+"""What changes, as it changes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from openlxd_api.answers import Event, Stream
+from openlxd_api.rails import Endpoints
+from openlxd_api.schemas.system import ChangeView
+from openlxd_core.bootstrap import Core
+from openlxd_core.domain.actor import Actor
+from openlxd_core.domain.feed import Change
+
+endpoints = Endpoints()
+_PAGE = 500
+
+
+@endpoints.get("/events", summary="Everything that changes and that you may see, as it happens")
+async def follow_changes(core: Core, actor: Actor, resume: int | None) -> Stream:
+    """Events named ``container.updated``, ``operation.updated`` …; seven days of them can be had again.
+
+    ``Last-Event-ID`` goes on where a stream broke off. ``resync.lost`` says that you were too slow: load anew.
+    """
+
+    async def events() -> AsyncIterator[Event]:
+        async with core.feed.subscribe(actor) as changes:
+            last = resume
+            while last is not None:  # first what was missed; what happens meanwhile waits in the subscription
+                missed = await core.feed.history(actor, last, _PAGE)
+                for change in missed:
+                    last = change.id
+                    yield _event(change)
+                if len(missed) < _PAGE:
+                    break
+            async for change in changes:
+                if change.id == 0 or last is None or change.id > last:
+                    yield _event(change)
+
+    return Stream(events())
+
+
+def _event(change: Change) -> Event:
+    return Event(f"{change.topic}.{change.verb}", ChangeView.of(change), change.id)

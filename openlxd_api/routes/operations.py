@@ -1,0 +1,55 @@
+"""Operations: how far they are, and giving them up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from openlxd_api.answers import Event, Stream
+from openlxd_api.rails import Endpoints
+from openlxd_api.schemas.system import OperationQuery, OperationView
+from openlxd_core.bootstrap import Core
+from openlxd_core.domain.actor import Actor
+
+endpoints = Endpoints()
+
+
+@endpoints.get("/operations", summary="What was asked for, the newest first")
+async def list_operations(core: Core, actor: Actor, query: OperationQuery) -> list[OperationView]:
+    """Tenants get their own, admins all."""
+    found = await core.operations.list(actor, active=query.active, limit=query.limit)
+    return [OperationView.of(operation) for operation in found]
+
+
+@endpoints.get("/operations/{id}", summary="One operation")
+async def show_operation(core: Core, actor: Actor, id: str) -> OperationView:  # noqa: A002
+    """Somebody else's answers as a missing one does."""
+    return OperationView.of(await core.operations.get(actor, id))
+
+
+@endpoints.delete("/operations/{id}", summary="Ask for an operation to be given up")
+async def cancel_operation(core: Core, actor: Actor, id: str) -> OperationView:  # noqa: A002
+    """Imports can be; the rest is a conflict once it has begun. One that has ended stays as it is."""
+    return OperationView.of(await core.operations.cancel(actor, id))
+
+
+@endpoints.get("/operations/{id}/events", summary="Follow an operation to its end")
+async def follow_operation(core: Core, actor: Actor, id: str) -> Stream:  # noqa: A002
+    """Events named ``operation`` with the operation as data: how it stands, then each change, then the end."""
+    operation = await core.operations.get(actor, id)
+
+    async def events() -> AsyncIterator[Event]:
+        async with core.feed.subscribe(actor) as changes:
+            shown = OperationView.of(await core.operations.get(actor, operation.id))
+            yield Event("operation", shown)
+            if shown.status in ("done", "failed", "cancelled"):
+                return
+            async for change in changes:
+                if change.topic == "resync" or (change.topic == "operation" and change.key == operation.id):
+                    found = await core.operations.get(actor, operation.id)
+                    yield Event("operation", OperationView.of(found))
+                    if found.ended:
+                        return
+                elif change.topic == "user":
+                    yield Event(f"user.{change.verb}", {})
+
+    return Stream(events())

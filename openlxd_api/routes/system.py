@@ -1,0 +1,26 @@
+"""What describes the API itself: its document, and its figures."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from openlxd_api.answers import Raw
+from openlxd_api.meter import CONTENT_TYPE, Meter
+from openlxd_api.parts import OPENAPI
+from openlxd_api.rails import Access, Endpoints
+from openlxd_core.bootstrap import Core
+from openlxd_core.domain.actor import Actor
+
+endpoints = Endpoints()
+
+
+@endpoints.get("/openapi.json", access=Access.ANYONE, summary="This document")
+async def show_openapi(app: web.Application) -> Raw:
+    """OpenAPI 3.1, made from the types that the endpoints run on; ``/api/docs`` shows it as a page."""
+    return Raw(app[OPENAPI], "application/json; charset=utf-8")
+
+
+@endpoints.get("/metrics", access=Access.LOCAL, summary="Figures for Prometheus")
+async def show_metrics(core: Core, actor: Actor, meter: Meter) -> Raw:
+    """Without a credential from this machine itself; from elsewhere with an admin's."""
+    return Raw(await meter.page(core, actor), CONTENT_TYPE)

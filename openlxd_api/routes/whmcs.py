@@ -1,0 +1,101 @@
+"""Containers as a billing system orders them: the design paper's paths, bodies and answers."""
+
+from __future__ import annotations
+
+from openlxd_api.rails import Endpoints
+from openlxd_api.schemas.base import Waiting
+from openlxd_api.schemas.container import (
+    WhmcsConfig,
+    WhmcsContainer,
+    WhmcsCreate,
+    WhmcsInfo,
+    WhmcsNamed,
+    WhmcsPending,
+)
+from openlxd_api.waiting import Waiter
+from openlxd_core.bootstrap import Core
+from openlxd_core.domain.actor import Actor
+from openlxd_core.domain.container import Container
+from openlxd_core.domain.operation import Operation
+
+endpoints = Endpoints()
+
+
+async def _which(core: Core, actor: Actor, which: str | int) -> Container:
+    if isinstance(which, int):
+        return await core.containers.by_id(actor, which)
+    return await core.containers.get(actor, which)
+
+
+async def _after(
+    core: Core, actor: Actor, waiter: Waiter, operation: Operation, query: Waiting
+) -> WhmcsContainer | WhmcsPending:
+    over = await waiter.over(operation, query.wait)
+    found = await core.containers.get(actor, operation.target)
+    return WhmcsContainer.of(found) if over else WhmcsPending.during(found, operation)
+
+
+@endpoints.post("/whmcs/container/create", raises=(404,), summary="Make and start a container")
+async def whmcs_create(
+    core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsCreate
+) -> WhmcsContainer | WhmcsPending:
+    """Answers once it runs, or with 202 and ``creating``. One that exists is a conflict."""
+    operation = await core.containers.create(
+        actor, body.name, body.image, body.cpu, body.memory, body.disk, owner=body.owner
+    )
+    return await _after(core, actor, waiter, operation, query)
+
+
+@endpoints.post("/whmcs/container/start", raises=(404,), summary="Start it; one that runs is a success")
+async def whmcs_start(
+    core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
+) -> WhmcsContainer | WhmcsPending:
+    """The answer waits for its address."""
+    found = await _which(core, actor, body.which)
+    return await _after(core, actor, waiter, await core.containers.start(actor, found.name), query)
+
+
+@endpoints.post("/whmcs/container/stop", raises=(404,), summary="Stop it; one that is stopped is a success")
+async def whmcs_stop(
+    core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
+) -> WhmcsContainer | WhmcsPending:
+    """Gracefully, and by force if it does not obey."""
+    found = await _which(core, actor, body.which)
+    return await _after(core, actor, waiter, await core.containers.stop(actor, found.name), query)
+
+
+@endpoints.post("/whmcs/container/restart", raises=(404,), summary="Stop and start it")
+async def whmcs_restart(
+    core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
+) -> WhmcsContainer | WhmcsPending:
+    """One that is stopped is started."""
+    found = await _which(core, actor, body.which)
+    return await _after(core, actor, waiter, await core.containers.restart(actor, found.name), query)
+
+
+@endpoints.post("/whmcs/container/delete", raises=(404,), summary="Remove it for good, running or not")
+async def whmcs_delete(
+    core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
+) -> WhmcsContainer | WhmcsPending:
+    """The answer is what it was, its status ``deleted``."""
+    found = await _which(core, actor, body.which)
+    operation = await core.containers.delete(actor, found.name)
+    if not await waiter.over(operation, query.wait):
+        return WhmcsPending.during(found, operation)
+    return WhmcsContainer.of(found, "deleted")
+
+
+@endpoints.post("/whmcs/container/config", raises=(404,), summary="Change its limits; what is left out stays")
+async def whmcs_config(
+    core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsConfig
+) -> WhmcsContainer | WhmcsPending:
+    """While it runs, where LXD can. A disk can grow only."""
+    found = await _which(core, actor, body.which)
+    operation = await core.containers.resize(actor, found.name, cpu=body.cpu, memory=body.memory, disk=body.disk)
+    return await _after(core, actor, waiter, operation, query)
+
+
+@endpoints.get("/whmcs/container/info", raises=(404,), summary="One container, as the billing system knows it")
+async def whmcs_info(core: Core, actor: Actor, query: WhmcsInfo) -> WhmcsContainer:
+    """Named by ``name`` or ``container_id``."""
+    return WhmcsContainer.of(await _which(core, actor, query.which))

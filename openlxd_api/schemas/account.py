@@ -1,0 +1,278 @@
+"""Accounts, keys and quotas, going in and out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, StrictStr, WithJsonSchema, model_validator
+
+from openlxd_api.schemas.base import SIZE_MAX, Body, View, Whole, number_or_text
+from openlxd_core.domain import account
+from openlxd_core.domain.quota import Quota
+from openlxd_core.domain.units import parse_size_mib
+from openlxd_core.i18n import N_
+
+Username = Annotated[
+    StrictStr, Field(max_length=200, json_schema_extra={"pattern": "^[a-z][a-z0-9-]{2,31}$"}, examples=["alice"])
+]
+_PLAIN = "\u00a1-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u3001-\ud7ff"  # no spaces, no bidi marks
+Email = Annotated[
+    StrictStr,
+    Field(
+        max_length=255,
+        json_schema_extra={"pattern": rf"^[!-?A-~{_PLAIN}]{{1,64}}@[!-\-/-?A-~{_PLAIN}]+(?:\.[!-\-/-?A-~{_PLAIN}]+)+$"},
+        examples=["alice@example.org"],
+    ),
+]
+Password = Annotated[
+    StrictStr,
+    Field(max_length=4096),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "password",
+            "description": "At least 8 characters, at most 72 bytes of UTF-8.",
+            "anyOf": [
+                {"pattern": "^[\\x20-\\x7e]{8,72}$"},
+                {"minLength": 8, "maxLength": 18, "pattern": "^[^\\u0000]*$"},
+            ],
+        }
+    ),
+]
+OldPassword = Annotated[StrictStr, Field(max_length=4096, json_schema_extra={"format": "password"})]
+
+
+class SignIn(Body):
+    """A user name or an email address, and the password."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["username"]}, {"required": ["email"]}]})
+
+    username: StrictStr | None = Field(None, max_length=320)
+    """The user name (or ``email`` in its place)."""
+    email: StrictStr | None = Field(None, max_length=320)
+    password: OldPassword
+    otp: StrictStr | None = Field(None, max_length=32)
+    """The one-time code, where the account has it switched on."""
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        if (self.username is None) == (self.email is None):
+            raise ValueError(N_("Send a user name or an email address."))
+        return self
+
+    @property
+    def account(self) -> str:
+        """Whichever of the two was sent."""
+        return self.username if self.username is not None else self.email or ""
+
+
+class Registration(Body):
+    """An account for oneself."""
+
+    username: Username
+    email: Email
+    password: Password
+
+
+def _schema_of_quota_size() -> Any:
+    return WithJsonSchema(
+        {
+            "description": "MiB as a number, or text like 4GB, 4GiB.",
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": SIZE_MAX},
+                {"type": "string", "pattern": "^[1-9][0-9]{0,3}(?:M|MB|MiB|G|GB|GiB)$"},
+            ],
+        }
+    )
+
+
+QuotaSize = Annotated[int | str, BeforeValidator(number_or_text), _schema_of_quota_size()]
+QuotaCount = Annotated[Whole, Field(ge=0, le=100_000)]
+
+
+class QuotaBody(Body):
+    """What a tenant may have in all, over all of their containers."""
+
+    containers: QuotaCount
+    cpu: QuotaCount
+    memory: QuotaSize
+    disk: QuotaSize
+    snapshots: QuotaCount
+    forwards: QuotaCount
+
+    def quota(self) -> Quota:
+        """The record. Raises ValidationFailed."""
+
+        def size(value: int | str, field: str) -> int:
+            return 0 if value in (0, "0") else parse_size_mib(value, field)
+
+        return Quota(
+            containers=self.containers,
+            cpu=self.cpu,
+            memory_mib=size(self.memory, "memory"),
+            disk_mib=size(self.disk, "disk"),
+            snapshots=self.snapshots,
+            forwards=self.forwards,
+        )
+
+
+class NewUser(Registration):
+    """An account for somebody else."""
+
+    role: Literal["user", "admin"] = "user"
+    quota: QuotaBody | None = None
+    """The operator's default where it is left out."""
+
+
+class ProfileChange(Body):
+    """What people may change about themselves."""
+
+    email: Email
+
+
+class UserChange(Body):
+    """What admins may change about an account; what is left out stays."""
+
+    email: Email | None = None
+    role: Literal["user", "admin"] | None = None
+
+
+class PasswordChange(Body):
+    """A new password for oneself."""
+
+    old_password: OldPassword
+    new_password: Password
+
+
+class NewPassword(Body):
+    """A new password for somebody."""
+
+    password: Password
+
+
+class Suspension(Body):
+    """Why an account is shut; its owner reads it."""
+
+    reason: StrictStr = Field("", max_length=500)
+
+
+class DeleteUser(Body):
+    """What becomes of the containers."""
+
+    containers: Literal["delete"] | None = None
+    """``delete``: they go, too. Without it an account that has containers is not deleted."""
+
+
+class NewKey(Body):
+    """An SSH public key."""
+
+    public_key: StrictStr = Field(min_length=1, max_length=16384, examples=["ssh-ed25519 AAAAC3Nza… alice@laptop"])
+    """A line as ``ssh-keygen`` writes it into a ``.pub`` file."""
+    name: StrictStr = Field("", max_length=100)
+
+
+class QuotaView(View):
+    """Sums over a tenant's containers. Sizes are MiB."""
+
+    containers: int
+    cpu: int
+    memory_mb: int
+    disk_mb: int
+    snapshots: int
+    forwards: int
+
+    @classmethod
+    def of(cls, quota: Quota) -> QuotaView:
+        """The view of a record."""
+        return cls(
+            containers=quota.containers,
+            cpu=quota.cpu,
+            memory_mb=quota.memory_mib,
+            disk_mb=quota.disk_mib,
+            snapshots=quota.snapshots,
+            forwards=quota.forwards,
+        )
+
+
+class QuotaStateView(View):
+    """What a tenant may have, has, and has left."""
+
+    quota: QuotaView
+    used: QuotaView
+    left: QuotaView
+
+    @classmethod
+    def of(cls, state: Any) -> QuotaStateView:
+        """The view of the core's answer."""
+        return cls(quota=QuotaView.of(state.quota), used=QuotaView.of(state.used), left=QuotaView.of(state.left))
+
+
+class UserView(View):
+    """One account, without its secrets."""
+
+    id: int
+    username: str
+    email: str
+    role: str
+    """``user`` or ``admin``."""
+    status: str
+    """``active``, ``suspended`` or ``deleted``."""
+    suspended_reason: str
+    has_api_key: bool
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, user: account.User) -> UserView:
+        """The view of a record."""
+        return cls(
+            id=user.id,
+            username=user.username,
+            email=user.email,
+            role=user.role.value,
+            status=user.status.value,
+            suspended_reason=user.suspended_reason,
+            has_api_key=user.has_api_key,
+            created_at=user.created_at,
+            updated_at=user.updated_at,
+        )
+
+
+class SignedIn(View):
+    """A token, and whose it is."""
+
+    token: str
+    expires_at: datetime
+    user: UserView
+
+
+class ApiKey(View):
+    """A new API key. It is shown this once; only a digest of it is kept."""
+
+    api_key: str
+    """64 hex digits, for the header ``X-API-Key``."""
+
+
+class KeyView(View):
+    """An SSH public key of an account."""
+
+    id: int
+    name: str
+    fingerprint: str
+    """``SHA256:…`` as ``ssh-keygen -l`` prints it."""
+    public_key: str
+    created_at: datetime
+    last_used_at: datetime | None
+
+    @classmethod
+    def of(cls, key: account.SshKey) -> KeyView:
+        """The view of a record."""
+        return cls(
+            id=key.id,
+            name=key.name,
+            fingerprint=key.fingerprint,
+            public_key=key.public_key,
+            created_at=key.created_at,
+            last_used_at=key.last_used_at,
+        )

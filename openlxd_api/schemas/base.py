@@ -1,0 +1,159 @@
+"""The roots of what goes in and out, and the kinds of values that many bodies share.
+
+What a value may be (a name, a size, a password) is judged by the core, once for all front ends. Here stand its type,
+a bound on its length, and, for the OpenAPI document, a description that promises nothing the core would refuse.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, WithJsonSchema, field_validator
+from pydantic_core import PydanticCustomError
+
+from openlxd_core.domain.container import DISK_MIN_MIB, MEMORY_MIN_MIB
+from openlxd_core.domain.operation import Kind, Operation
+from openlxd_core.domain.units import CPU_MAX
+
+
+class Body(BaseModel):
+    """The root of what clients send: no field that we do not know, and what is left out is left out, not null."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_null(cls, value: Any) -> Any:
+        if value is None:
+            raise PydanticCustomError("missing", "null")
+        return value
+
+
+class View(BaseModel):
+    """The root of what clients get."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class NoQuery(Body):
+    """An endpoint without a query: any field in it is a mistake."""
+
+
+def _whole(value: Any) -> int:
+    """A JSON number without a fraction; 2.0 is one, "2" and true are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise PydanticCustomError("int_type", "not a whole number")
+    return int(value)
+
+
+def _digits(value: Any) -> int:
+    """A whole number of a query."""
+    if not (isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit() and len(value) <= 10):
+        raise PydanticCustomError("int_type", "not a whole number")
+    return int(value)
+
+
+def _truth(value: Any) -> bool:
+    """``true`` or ``false`` of a query."""
+    if value not in ("true", "false"):
+        raise PydanticCustomError("bool_type", "neither true nor false")
+    return bool(value == "true")
+
+
+def number_or_text(value: Any) -> Any:
+    """A whole number or text, as sizes are written."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise PydanticCustomError("value", "neither a number nor text")
+    return value if isinstance(value, str) else _whole(value)
+
+
+SIZE_MAX = 999_999_999
+"""The largest number of MiB that is read as a size; past a petabyte it is a mistake anyway."""
+Whole = Annotated[int, BeforeValidator(_whole)]
+Digits = Annotated[int, BeforeValidator(_digits)]
+Truth = Annotated[bool, BeforeValidator(_truth)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+def _size(low: int, text: str) -> Any:
+    """A size: MiB as a number, or text with a unit; ``text`` are the MiB figures of two digits and more."""
+    return WithJsonSchema(
+        {
+            "description": f"MiB as a number, or text like 512MB, 2GB, 2GiB (a thousand is 1024). At least {low}.",
+            "anyOf": [
+                {"type": "integer", "minimum": low, "maximum": SIZE_MAX},
+                {"type": "string", "pattern": f"^(?:(?:{text})(?:M|MB|MiB)?|[1-9][0-9]{{0,3}}(?:G|GB|GiB))$"},
+            ],
+            "examples": ["2GB"],
+        }
+    )
+
+
+Memory = Annotated[
+    int | str, BeforeValidator(number_or_text), _size(MEMORY_MIN_MIB, "1[6-9]|[2-9][0-9]|[1-9][0-9]{2,5}")
+]
+Disk = Annotated[int | str, BeforeValidator(number_or_text), _size(DISK_MIN_MIB, "6[4-9]|[7-9][0-9]|[1-9][0-9]{2,5}")]
+Cpu = Annotated[Whole, Field(ge=1, le=CPU_MAX)]
+ContainerName = Annotated[
+    StrictStr, Field(max_length=200, json_schema_extra={"pattern": "^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$"})
+]
+ImageAlias = Annotated[StrictStr, Field(min_length=1, max_length=100, examples=["debian/12"])]
+
+
+class Waiting(Body):
+    """How long the answer may take."""
+
+    wait: Digits = Field(25, ge=0, le=60)
+    """Seconds to wait for the end; 0 returns at once. What is not finished by then answers 202 and goes on."""
+
+
+_DOING = {
+    Kind.CREATE: "creating",
+    Kind.START: "starting",
+    Kind.STOP: "stopping",
+    Kind.RESTART: "restarting",
+    Kind.PAUSE: "pausing",
+    Kind.RESUME: "resuming",
+    Kind.DELETE: "deleting",
+    Kind.RESIZE: "resizing",
+    Kind.REINSTALL: "reinstalling",
+    Kind.SNAPSHOT: "snapshotting",
+    Kind.RESTORE: "restoring",
+    Kind.SNAPSHOT_DELETE: "deleting",
+    Kind.IMPORT: "downloading",
+    Kind.PUBLISH: "publishing",
+}
+
+
+def doing(kind: Kind) -> str:
+    """The word for what an operation that is under way does."""
+    return _DOING[kind]
+
+
+class Pending(View):
+    """Work that goes on: ask for the operation, or follow its events. Always sent with 202."""
+
+    name: str
+    """What it is about."""
+    status: str
+    """What is being done: ``creating``, ``starting``, ``deleting`` …"""
+    operation_id: str
+    progress: int
+    """0 to 100."""
+
+    @classmethod
+    def of(cls, operation: Operation) -> Self:
+        """The view of an operation that has not ended."""
+        return cls(
+            name=operation.target,
+            status=doing(operation.kind),
+            operation_id=operation.id,
+            progress=operation.progress,
+        )
+
+
+class Deleted(View):
+    """What is no more."""
+
+    name: str
+    status: str = "deleted"

@@ -1,0 +1,345 @@
+"""Containers, their snapshots and their usage, going in and out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, StrictStr, WithJsonSchema, model_validator
+
+from openlxd_api.schemas.account import Username
+from openlxd_api.schemas.base import (
+    Body,
+    ContainerName,
+    Cpu,
+    Disk,
+    Flag,
+    ImageAlias,
+    Memory,
+    View,
+    doing,
+    number_or_text,
+)
+from openlxd_core.domain import container
+from openlxd_core.domain.operation import Operation
+from openlxd_core.domain.snapshot import Snapshot
+from openlxd_core.domain.units import CPU_MAX
+from openlxd_core.i18n import N_, _
+
+
+class NewContainer(Body):
+    """What is asked for. Sizes are MiB as a number, or text like ``2GB``."""
+
+    name: ContainerName
+    image: ImageAlias
+    cpu: Cpu
+    memory: Memory
+    disk: Disk
+    owner: Username | None = None
+    """Whose it is to be, by user name; admins only."""
+
+
+class Resize(Body):
+    """New limits; what is left out stays. A disk can grow only."""
+
+    cpu: Cpu | None = None
+    memory: Memory | None = None
+    disk: Disk | None = None
+
+
+class Stop(Body):
+    """How to stop."""
+
+    force: Flag = False
+    """At once, rather than gracefully first."""
+
+
+class Reinstall(Body):
+    """What to make it anew from."""
+
+    image: ImageAlias | None = None
+    """Its own image where it is left out."""
+
+
+class RootPassword(Body):
+    """A new password for root inside the container; it is kept nowhere."""
+
+    password: StrictStr = Field(min_length=1, max_length=128, json_schema_extra={"format": "password"})
+    """At most 128 bytes, without control characters."""
+
+
+class NewSnapshot(Body):
+    """A snapshot's name."""
+
+    name: StrictStr | None = Field(
+        None, max_length=100, json_schema_extra={"pattern": "^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"}
+    )
+    """The moment's date and time where it is left out."""
+
+
+class ContainerView(View):
+    """One container as its owner sees it. Sizes are MiB."""
+
+    id: int
+    name: str
+    owner: str
+    image: str
+    architecture: str
+    status: str
+    """``creating``, ``running``, ``stopped``, ``frozen``, ``error``, ``deleting`` or ``missing``."""
+    cpu: int
+    memory_mb: int
+    disk_mb: int
+    ipv4: str
+    ipv6: str
+    suspended_by: str
+    error: str
+    """What went wrong, in the reader's language, or an empty string."""
+    operation_id: str
+    """What is under way on it, or an empty string."""
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, found: container.Container) -> ContainerView:
+        """The view of a record, its error in the language of the request."""
+        return cls(
+            id=found.id,
+            name=found.name,
+            owner=found.owner,
+            image=found.image,
+            architecture=found.architecture,
+            status=found.status.value,
+            cpu=found.cpu,
+            memory_mb=found.memory_mib,
+            disk_mb=found.disk_mib,
+            ipv4=found.ipv4,
+            ipv6=found.ipv6,
+            suspended_by=found.suspended_by,
+            error=found.error.text(_) if found.error else "",
+            operation_id=found.operation_id,
+            created_at=found.created_at,
+            updated_at=found.updated_at,
+        )
+
+
+class SnapshotView(View):
+    """A container's state at one moment."""
+
+    name: str
+    container: str
+    ready: bool
+    """False while LXD still makes it."""
+    created_at: datetime
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> SnapshotView:
+        """The view of a record."""
+        return cls(
+            name=snapshot.name,
+            container=snapshot.container,
+            ready=snapshot.ready,
+            created_at=snapshot.created_at,
+        )
+
+
+class UsageView(View):
+    """What a container uses at one moment."""
+
+    cpu_percent: float | None
+    """Of one core, so 200 is two cores; null before the second sample."""
+    memory_mb: float
+    disk_mb: float
+    processes: int
+    received_bytes: int
+    """Since it was started."""
+    sent_bytes: int
+
+    @classmethod
+    def of(cls, usage: container.Usage) -> UsageView:
+        """The view of a record."""
+        return cls(
+            cpu_percent=usage.cpu_percent,
+            memory_mb=usage.memory_mib,
+            disk_mb=usage.disk_mib,
+            processes=usage.processes,
+            received_bytes=usage.received_bytes,
+            sent_bytes=usage.sent_bytes,
+        )
+
+
+class SampleView(View):
+    """What it used at a moment in the past."""
+
+    at: datetime
+    usage: UsageView
+
+
+class UsageOverTime(View):
+    """Usage now, and over the last 24 hours."""
+
+    now: UsageView | None
+    """Null where it does not run."""
+    history: list[SampleView]
+    """Oldest first: one a minute for two hours, one in ten minutes before."""
+
+
+# -- /whmcs: the design paper's bodies and answers ------------------------------------------------------------------
+
+
+def _own_id(value: Any) -> int:
+    value = number_or_text(value)
+    if isinstance(value, str):
+        value = int(value) if value.isascii() and value.isdigit() and len(value) <= 9 else 0
+    if not 0 < value < 1_000_000_000:
+        raise ValueError(N_("This is not the id of a container."))
+    return int(value)
+
+
+OwnId = Annotated[
+    int,
+    BeforeValidator(_own_id),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+                {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"},
+            ]
+        }
+    ),
+]
+
+
+def _count(value: Any) -> int | str:
+    value = number_or_text(value)
+    return value if isinstance(value, int) or value.isdigit() else "?"
+
+
+Count = Annotated[
+    int | str,
+    BeforeValidator(_count),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": CPU_MAX},
+                {"type": "string", "pattern": "^[1-9][0-9]{0,2}$"},
+            ]
+        }
+    ),
+]
+
+
+def _address(value: Any) -> str:
+    if value != "auto":
+        raise ValueError(N_("Only auto is possible: addresses are given out by the network of the host."))
+    return "auto"
+
+
+Address = Annotated[
+    StrictStr,
+    BeforeValidator(_address),
+    WithJsonSchema({"type": "string", "enum": ["auto"], "description": "Given out by the network of the host."}),
+]
+
+
+class WhmcsCreate(Body):
+    """A container as the billing system orders it."""
+
+    name: ContainerName
+    image: ImageAlias
+    cpu: Count = 1
+    memory: Memory = "512MB"
+    disk: Disk = "10GB"
+    ipv4: Address = "auto"
+    ipv6: Address = "auto"
+    owner: Username | None = None
+    """Whose it is to be, by user name; admins only. The key's own account where it is left out."""
+
+
+_NAMED: dict[str, Any] = {"oneOf": [{"required": ["name"]}, {"required": ["container_id"]}]}
+
+
+class WhmcsNamed(Body):
+    """A container by its name or its id."""
+
+    model_config = ConfigDict(json_schema_extra=_NAMED)
+
+    name: ContainerName | None = None
+    container_id: OwnId | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.name is None) == (self.container_id is None):
+            raise ValueError(N_("Send the name of the container or its id."))
+        return self
+
+    @property
+    def which(self) -> str | int:
+        """Whichever of the two was sent."""
+        return self.name if self.name is not None else self.container_id or 0
+
+
+class WhmcsInfo(Body):
+    """A container by its name or its id, in a query."""
+
+    name: ContainerName | None = None
+    """Of the two send one."""
+    container_id: OwnId | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.name is None) == (self.container_id is None):
+            raise ValueError(N_("Send the name of the container or its id."))
+        return self
+
+    @property
+    def which(self) -> str | int:
+        """Whichever of the two was sent."""
+        return self.name if self.name is not None else self.container_id or 0
+
+
+class WhmcsConfig(WhmcsNamed):
+    """New limits for it; what is left out stays."""
+
+    cpu: Count | None = None
+    memory: Memory | None = None
+    disk: Disk | None = None
+
+
+class WhmcsContainer(View):
+    """A container as the billing system knows it."""
+
+    container_id: int
+    name: str
+    status: str
+    ipv4: str
+    ipv6: str
+
+    @classmethod
+    def of(cls, found: container.Container, status: str = "") -> WhmcsContainer:
+        """The view of a record."""
+        return cls(
+            container_id=found.id,
+            name=found.name,
+            status=status or found.status.value,
+            ipv4=found.ipv4,
+            ipv6=found.ipv6,
+        )
+
+
+class WhmcsPending(WhmcsContainer):
+    """One on which work goes on. Always sent with 202."""
+
+    operation_id: str
+
+    @classmethod
+    def during(cls, found: container.Container, operation: Operation) -> WhmcsPending:
+        """The view of a container and what is under way on it."""
+        return cls(
+            container_id=found.id,
+            name=found.name,
+            status=doing(operation.kind),
+            ipv4=found.ipv4,
+            ipv6=found.ipv6,
+            operation_id=operation.id,
+        )

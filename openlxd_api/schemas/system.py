@@ -1,0 +1,157 @@
+"""Operations, changes, the audit and health, going out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from openlxd_api.schemas.base import Body, Digits, Truth, View
+from openlxd_core.domain import operation
+from openlxd_core.domain.feed import AuditEntry, Change, LxdState
+from openlxd_core.i18n import _
+
+
+class OperationQuery(Body):
+    """Which operations."""
+
+    active: Truth = False
+    """Only those under way."""
+    limit: Digits = Field(100, ge=1, le=1000)
+
+
+class AuditQuery(Body):
+    """Which page of the audit."""
+
+    limit: Digits = Field(100, ge=1, le=1000)
+    before: Digits | None = Field(None, ge=1, le=2_147_483_647)
+    """The id of the last entry that you have, for the next page."""
+
+
+class OperationView(View):
+    """Work that outlives the request that began it."""
+
+    id: str
+    kind: str
+    actor: str
+    """Who asked."""
+    target: str
+    """The container's name, or the image's."""
+    status: str
+    """``queued``, ``running``, ``done``, ``failed`` or ``cancelled``."""
+    stage: str
+    stage_text: str
+    """The stage in the reader's language."""
+    progress: int
+    """0 to 100."""
+    detail: dict[str, Any]
+    """Of a download: ``bytes``, ``total``, ``rate`` (bytes a second) and ``seconds_left``."""
+    error_code: str
+    error: str
+    """What went wrong, in the reader's language, or an empty string."""
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, found: operation.Operation) -> OperationView:
+        """The view of a record, its words in the language of the request."""
+        return cls(
+            id=found.id,
+            kind=found.kind.value,
+            actor=found.actor,
+            target=found.target,
+            status=found.status.value,
+            stage=found.stage,
+            stage_text=_(operation.STAGES.get(found.stage, found.stage)),
+            progress=found.progress,
+            detail=dict(found.detail),
+            error_code=found.error_code,
+            error=found.error.text(_) if found.error else "",
+            created_at=found.created_at,
+            updated_at=found.updated_at,
+        )
+
+
+class ChangeView(View):
+    """One thing that changed: the data of an event of ``/events``."""
+
+    topic: str
+    verb: str
+    key: str
+    data: dict[str, Any]
+    at: datetime
+
+    @classmethod
+    def of(cls, change: Change) -> ChangeView:
+        """The view of a record."""
+        return cls(topic=change.topic, verb=change.verb, key=change.key, data=dict(change.data), at=change.at)
+
+
+class AuditView(View):
+    """Who did what to whom, from where, and how it ended."""
+
+    id: int
+    at: datetime
+    actor: str
+    origin: str
+    address: str
+    action: str
+    target: str
+    outcome: str
+    """``ok`` or an error's code."""
+    detail: str
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> AuditView:
+        """The view of a record."""
+        return cls(
+            id=entry.id,
+            at=entry.at,
+            actor=entry.actor,
+            origin=entry.origin,
+            address=entry.address,
+            action=entry.action,
+            target=entry.target,
+            outcome=entry.outcome,
+            detail=entry.detail,
+        )
+
+
+class DatabaseHealth(View):
+    """Whether the database answers."""
+
+    reachable: bool
+
+
+class LxdHealth(View):
+    """Whether LXD answers, and what it is."""
+
+    reachable: bool
+    kind: str
+    """``lxd``, ``incus``, ``simulated``, or empty before the first answer."""
+    version: str
+    simulated: bool
+    """True where no container is real."""
+    since: datetime
+
+    @classmethod
+    def of(cls, state: LxdState) -> LxdHealth:
+        """The view of a state; its reason stays inside, it may name paths of the host."""
+        return cls(
+            reachable=state.reachable,
+            kind=state.kind,
+            version=state.version,
+            simulated=state.kind == "simulated",
+            since=state.since,
+        )
+
+
+class Health(View):
+    """Liveness, and each thing we depend on."""
+
+    status: str
+    """``ok``, ``degraded`` (LXD is away) or ``down`` (the database is)."""
+    version: str
+    database: DatabaseHealth
+    lxd: LxdHealth

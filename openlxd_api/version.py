@@ -1,0 +1,13 @@
+"""Which version of the product this is."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+
+def product_version() -> str:
+    """The version of the installed distribution."""
+    try:
+        return version("openlxd")
+    except PackageNotFoundError:
+        return "0"
