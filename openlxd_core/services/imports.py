@@ -193,7 +193,7 @@ class Imports:
                 raise Conflict(N_("This import was interrupted several times and never finished. Try again."))
             build = await self._unless_cancelled(row)
             await self._drop_files(row.id)
-            await self._finish(row.id, build)
+            await _surely(lambda: self._finish(row.id, build))
         except _Cancelled:
             error, cancelled = Conflict(CANCELLED), True
         except OpenLXDError as failure:
@@ -201,9 +201,9 @@ class Imports:
         except Exception:
             log.exception("import_failed", operation=operation_id)
             error = OpenLXDError(N_("Something went wrong inside OpenLXD; the operator's log says what."))
-        if error is not None:
+        if (failure_told := error) is not None:
             await self._drop_files(row.id)
-            await self._fail(row.id, error, cancelled)
+            await _surely(lambda: self._fail(row.id, failure_told, cancelled))
         log.info("import_ended", operation=operation_id, image=row.target, outcome=error.code if error else "ok")
         with contextlib.suppress(OpenLXDError):
             await self._images.drop_unused()
@@ -398,6 +398,19 @@ class Imports:
         for folder in await asyncio.to_thread(lambda: list(self._directory.iterdir())):
             if folder.name not in active:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def _surely(write: Callable[[], Awaitable[None]]) -> None:
+    """Write the end, also where the database is held up for a while: nobody else would."""
+    for pause in (1, 5, 30, 60):
+        try:
+            return await write()
+        except OpenLXDError:
+            raise
+        except Exception:
+            log.exception("import_end_not_written")
+            await asyncio.sleep(pause)
+    return await write()
 
 
 def _about(distribution: str, release: str, architecture: str, variant: str) -> dict[str, str]:

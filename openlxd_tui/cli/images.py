@@ -1,11 +1,22 @@
-"""``openlxd image list``. Fetching images comes with the image market."""
+"""``openlxd image …``: the images that are here, those that are offered, and the way from the one to the other."""
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from openlxd_core.domain.errors import Conflict
+from openlxd_core.domain.operation import STAGES, Operation, OperationStatus
 from openlxd_core.domain.units import format_bytes
-from openlxd_core.i18n import _
+from openlxd_core.i18n import N_, _
 from openlxd_tui.cli.config import Json
-from openlxd_tui.cli.context import open_core, print_json, print_table
+from openlxd_tui.cli.context import confirm, open_core, options, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from openlxd_core.bootstrap import Core
+    from openlxd_core.domain.actor import Actor
 
 
 async def list_images(*, as_json: Json = False) -> None:
@@ -35,3 +46,112 @@ async def list_images(*, as_json: Json = False) -> None:
         [_("Alias"), _("Fingerprint"), _("Architecture"), _("Size"), _("Description")],
         [[i.alias, i.fingerprint[:12], i.architecture, format_bytes(i.size_bytes), i.description] for i in images],
     )
+
+
+async def remote(*text: str, as_json: Json = False) -> None:
+    """List the images that the image servers offer.
+
+    Parameters
+    ----------
+    text
+        Words to look for, typed roughly, such as ubuntu 22 cloud.
+    """
+    async with open_core() as (core, actor):
+        await core.market.ready()
+        offers = [offer for offer in core.market.offers(actor, " ".join(text)) if offer.published]
+        state = core.market.catalogue_state()
+    if state.stale:
+        say(_("The list is an old one: {reason}").format(reason=state.reason))
+    if as_json:
+        print_json(
+            [
+                {
+                    "alias": offer.alias,
+                    "aliases": list(offer.aliases),
+                    "architecture": offer.architecture,
+                    "variant": offer.variant,
+                    "size_bytes": offer.size_bytes,
+                    "built_at": offer.built_at,
+                    "end_of_life": offer.end_of_life,
+                    "fingerprint": offer.fingerprint,
+                    "held": offer.held,
+                }
+                for offer in offers
+            ]
+        )
+        return
+    rows = [
+        [
+            offer.alias,
+            offer.architecture,
+            format_bytes(offer.size_bytes),
+            offer.built_at.date().isoformat() if offer.built_at else "",
+            offer.end_of_life.isoformat() if offer.end_of_life else "",
+            _("yes") if offer.held else "",
+        ]
+        for offer in offers
+    ]
+    print_table([_("Alias"), _("Architecture"), _("Size"), _("Built"), _("End of life"), _("Here")], rows)
+
+
+async def import_image(
+    alias: str, *, architecture: str | None = None, variant: str | None = None, as_json: Json = False
+) -> None:
+    """Import an image and wait for it.
+
+    Parameters
+    ----------
+    alias
+        Any of its names, such as ubuntu/22.04, ubuntu/jammy or ubuntu2204.
+    architecture
+        Another one than this machine's, such as arm64.
+    variant
+        Another one than the plain one, such as cloud.
+    """
+    async with open_core() as (core, actor):
+        operation = await core.market.import_image(actor, alias, architecture, variant)
+        ended = await _follow(core, actor, operation)
+        if ended.status is not OperationStatus.DONE:
+            message = ended.error
+            raise Conflict(message.template, **dict(message.params)) if message else Conflict(N_("It was cancelled."))
+        image = next(i for i in await core.market.images(actor) if i.alias == ended.target)
+    if as_json:
+        print_json({"alias": image.alias, "fingerprint": image.fingerprint, "size_bytes": image.size_bytes})
+    else:
+        say(_("{alias} is here.").format(alias=image.alias))
+
+
+async def _follow(core: Core, actor: Actor, operation: Operation) -> Operation:
+    """Wait for the end, with a line that moves where somebody watches."""
+    watched = sys.stderr.isatty() and not options.quiet
+    while not operation.ended:
+        operation = await core.operations.wait(actor, operation.id, 0.5 if watched else 60)
+        if watched:
+            rate = operation.detail.get("rate")
+            speed = f" {format_bytes(rate)}/s" if rate else ""
+            sys.stderr.write(f"\r\x1b[K{_(STAGES[operation.stage])} {operation.progress} %{speed}")
+            sys.stderr.flush()
+    if watched:
+        sys.stderr.write("\r\x1b[K")
+    return operation
+
+
+async def delete(
+    alias: str, *, yes: Annotated[bool, Parameter(help=_("Do not ask."), negative="")] = False, as_json: Json = False
+) -> None:
+    """Delete an image. Containers made from it keep working.
+
+    Parameters
+    ----------
+    alias
+        Its name.
+    """
+    async with open_core() as (core, actor):
+        confirm(_("Delete the image {alias}?").format(alias=alias), yes)
+        image = await core.market.delete(actor, alias)
+    if as_json:
+        print_json({"alias": image.alias, "used_by": list(image.users)})
+        return
+    say(_("{alias} is deleted.").format(alias=image.alias))
+    if image.users:
+        say(_("Made from it, and going on: {names}").format(names=", ".join(image.users)))

@@ -39,6 +39,9 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("container list", "containers:list_containers", N_("List everybody's containers.")),
     ("container adopt", "containers:adopt", N_("Give a container that LXD already holds to an account.")),
     ("image list", "images:list_images", N_("List the images that LXD holds.")),
+    ("image remote", "images:remote", N_("List the images that the image servers offer.")),
+    ("image import", "images:import_image", N_("Import an image and wait for it.")),
+    ("image delete", "images:delete", N_("Delete an image. Containers made from it keep working.")),
     ("db upgrade", "database:upgrade", N_("Bring the database to this version.")),
     ("db backup", "database:backup", N_("Write a copy of the database to a file, also while it is in use.")),
     ("db restore", "database:restore", N_("Put a copy in the database's place. Stop the servers first.")),
@@ -52,7 +55,7 @@ GROUPS: dict[str, str] = {
     "user": N_("Accounts, their passwords, quotas and keys."),
     "user key": N_("An account's API key and SSH keys."),
     "container": N_("Containers of all accounts."),
-    "image": N_("Images that LXD holds."),
+    "image": N_("Images that LXD holds, and those that are offered."),
     "db": N_("The database."),
     "config": N_("The settings."),
 }

@@ -27,7 +27,7 @@ from tests.support.simplestreams import NEW, ImageServer, offer_real_images
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(280)]
 
-WORKER = """
+WORKER = """\
 import asyncio, json, sys
 from openlxd_core.bootstrap import open_core
 from openlxd_core.domain.actor import SYSTEM
@@ -36,7 +36,11 @@ from openlxd_core.settings import load_settings
 async def main():
     async with open_core(load_settings().settings) as core:
         print("ready", flush=True)
-        if len(sys.argv) > 1:
+        if len(sys.argv) > 2:
+            sizes = (1, "64MiB", "256MiB")
+            operation = await core.containers.create(SYSTEM, sys.argv[2], sys.argv[1], *sizes, owner="alice")
+            print("began", operation.id, flush=True)
+        elif len(sys.argv) > 1:
             operation = await core.market.import_image(SYSTEM, sys.argv[1])
             print("began", operation.id, flush=True)
         await asyncio.Event().wait()
@@ -252,3 +256,27 @@ async def test_killed_at_twenty_moments_it_comes_back_clean(
             await core.market.delete(SYSTEM, "alpine/3.19")
     print(f"killed in {died_in}")
     assert len(died_in) > 1  # it was killed in the middle, not always before or after
+
+
+async def test_a_create_killed_while_its_image_comes_ends_well(
+    settings: Settings, server: ImageServer, live_lxd: LiveLxd
+) -> None:
+    """Import and create are both taken over: one container, one image, a quota that is right."""
+    server.break_(server.path("3.19/amd64/default/" + NEW + "/rootfs.squashfs", NEW), "slow", at=1_200_000)
+    async with open_core(settings, background=False) as core:
+        await core.market.ready()
+        alice = await add_user(core, "alice")
+    for pause in (0.0, 0.3, 0.7, 1.1, 1.6):
+        process = await _worker(settings, "alpine319", "web1")
+        operation_id = await _said(process, b"began")
+        await asyncio.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        async with open_core(settings) as core:
+            ended = await finish(core, await core.operations.get(SYSTEM, operation_id), 90)
+            assert ended.status is OperationStatus.DONE, (pause, ended.error)
+            assert (await core.containers.get(alice, "web1")).status is State.RUNNING
+            assert (await core.quotas.get(alice)).used.containers == 1
+            gone = await finish(core, await core.containers.delete(alice, "web1"), 60)
+            assert gone.status is OperationStatus.DONE, gone.error
+            await core.market.delete(SYSTEM, "alpine/3.19")

@@ -290,3 +290,33 @@ async def test_the_unknown_is_unknown(core: Core, alice: Actor) -> None:
         await core.market.import_image(alice, "\x1b]0;x\x07evil")
     assert is_plain(str(told.value))
     assert json.dumps(str(told.value))
+
+
+@pytest.mark.parametrize(
+    ("before", "location", "allowed"),
+    [("https://a.example/x", "https://b.example/y", True), ("https://a.example/x", "/y", True),
+     ("https://a.example/x", "http://a.example/x", False), ("https://a.example/x", "https://10.0.0.1/", False),
+     ("https://a.example/x", "https://169.254.169.254/latest", False), ("https://a.example/x", "https://[::1]/", False),
+     ("https://a.example/x", "https://[fe80::1]/", False), ("https://a.example/x", "https://192.168.1.1/", False),
+     ("https://a.example/x", "https://u:p@b.example/", False), ("https://a.example/x", "", False),
+     ("https://a.example/x", "file:///etc/passwd", False), ("http://127.0.0.1:1/x", "http://127.0.0.1:1/y", True),
+     ("http://127.0.0.1:1/x", "http://127.0.0.1:2/y", False), ("http://127.0.0.1:1/x", "https://b.example/", False),
+     ("https://127.0.0.1:1/x", "https://127.0.0.1:2/y", True)],
+)  # fmt: skip
+async def test_where_a_redirect_may_lead(tmp_path: Path, before: str, location: str, allowed: bool) -> None:
+    """From https to https, anywhere public; within one server; never into a network that only we can reach."""
+    servers = source.ImageServers(["https://a.example", "http://127.0.0.1:1"], tmp_path)
+    if allowed:
+        assert servers._redirected(before, location)
+    else:
+        with pytest.raises(ImageSourceUnavailable):
+            servers._redirected(before, location)
+
+
+async def test_a_name_that_resolves_into_the_house_is_not_followed() -> None:
+    """The name of a configured server is; any other must be public."""
+    guard = source._Guard(frozenset({"localhost"}))
+    assert await guard.resolve("localhost", 80)
+    stranger = source._Guard(frozenset({"images.example.org"}))
+    with pytest.raises(OSError, match="public"):
+        await stranger.resolve("localhost", 80)
