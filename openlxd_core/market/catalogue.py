@@ -74,6 +74,7 @@ class Catalogue:
         for number, entry in enumerate(self._entries):
             for name in _names(entry.offer, self._own):
                 self._names[name].append(number)
+        self._aliases = {entry.offer.alias: entry.offer for entry in self._entries}
         self.distributions: Sequence[str] = sorted({e.offer.distribution for e in self._entries})
         self._find = lru_cache(maxsize=64)(self._search)
 
@@ -179,6 +180,10 @@ class Catalogue:
     def product(self, server: str, key: str) -> Product | None:
         """A server's product, with all its builds."""
         return self._products.get((server, key))
+
+    def get(self, alias: str) -> Offer | None:
+        """The offer of exactly this name; costs nothing."""
+        return self._aliases.get(alias)
 
     def resolve(self, name: str, architecture: str = "", variant: str = "") -> Offer:
         """The offer that ``name`` means, for the host's own architecture unless another is asked for.

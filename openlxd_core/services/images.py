@@ -54,6 +54,8 @@ class Images:
         self._cached_until = 0.0
         self._instances: Sequence[Instance] = ()
         self._instances_until = 0.0
+        self.hidden: frozenset[str] = frozenset()
+        """The names that the operator keeps from tenants; the market keeps it."""
         self.changed = asyncio.Event()
         """Set when LXD says that its images, or the containers made from them, are others now."""
 
@@ -84,6 +86,14 @@ class Images:
                 found.setdefault(instance.base_image, []).append((instance.project, instance.name))
         return found
 
+    def _may_use(self, actor: Actor, alias: str, row: models.Image | None) -> bool:
+        if actor.is_admin:
+            return True
+        if not alias.startswith(PRIVATE):
+            return alias not in self.hidden
+        owner = row.user_id if row is not None else None
+        return owner is not None and owner == actor.user_id
+
     # -- listing ---------------------------------------------------------------------------------------------------
 
     async def list(self, actor: Actor) -> Sequence[Image]:
@@ -94,7 +104,7 @@ class Images:
             _to_image(actor, alias, image, rows.get(alias))
             for image in await self.held()
             for alias in image.aliases
-            if _may_use(actor, alias, rows.get(alias))
+            if self._may_use(actor, alias, rows.get(alias))
         ]
         return sorted(found, key=lambda image: (image.private, image.alias))
 
@@ -112,10 +122,10 @@ class Images:
         except OpenLXDError:
             found, users = {}, {}
             for row in rows:
-                if row.fingerprint and _may_use(actor, row.alias, row):
+                if row.fingerprint and self._may_use(actor, row.alias, row):
                     found[row.alias] = _from_row(actor, row)
         for row in rows:
-            if row.status in (ImageStatus.DOWNLOADING, ImageStatus.FAILED) and _may_use(actor, row.alias, row):
+            if row.status in (ImageStatus.DOWNLOADING, ImageStatus.FAILED) and self._may_use(actor, row.alias, row):
                 held = found.get(row.alias)
                 found[row.alias] = replace(held, status=ImageStatus(row.status)) if held else _from_row(actor, row)
         seen = await self._visible(actor)
@@ -142,7 +152,7 @@ class Images:
             HeldImage(alias, image)
             for image in await self.held()
             for alias in image.aliases
-            if _may_use(actor, alias, rows.get(alias))
+            if self._may_use(actor, alias, rows.get(alias))
         ]
         own = f"{PRIVATE}{actor.username}/{name}"
         for found in usable:
@@ -287,13 +297,6 @@ async def _differs(held: Mapping[str, LxdImage]) -> bool:
         if row is None or row.status != ImageStatus.IMPORTED or row.fingerprint != image.fingerprint:
             return True
     return any(a not in held and a not in active and row.status != ImageStatus.FAILED for a, row in rows.items())
-
-
-def _may_use(actor: Actor, alias: str, row: models.Image | None) -> bool:
-    if not alias.startswith(PRIVATE):
-        return True
-    owner = row.user_id if row is not None else None
-    return actor.is_admin or (owner is not None and owner == actor.user_id)
 
 
 def _spellings(found: HeldImage) -> set[str]:

@@ -142,6 +142,8 @@ class Imports:
             raise Busy(N_("You have {count} imports under way already. Wait for one."), count=TENANT_AT_ONCE)
         already = await models.Image.filter(alias=offer.alias).first()
         if already is not None and already.fingerprint:
+            if not already.product:
+                raise AlreadyExists(N_("There is an image {alias} already."), alias=offer.alias)
             return  # it is here for everybody: a newer build takes nobody's room
         left = await tenant_room(actor.user_id, self._settings)
         if offer.size_bytes > left:
@@ -360,7 +362,7 @@ class Imports:
         operation.args = {**args, "fingerprint": build.fingerprint, "serial": build.serial}
         await operation.save()
         row = await models.Image.filter(alias=operation.target).first() or models.Image(alias=operation.target)
-        before = row.fingerprint
+        before = row.fingerprint if row.product else ""  # what others brought is not ours to drop
         row.update_from_dict({
             "fingerprint": build.fingerprint, "size": build.size, "serial": build.serial, "server": args["server"],
             "product": args["product"], "status": ImageStatus.IMPORTED.value, "imported_at": datetime.now(UTC),

@@ -48,7 +48,12 @@ log = structlog.get_logger(__name__)
 REFRESH_EVERY = timedelta(hours=1)
 RETRY_SECONDS = 300.0
 """After a refresh that failed."""
-ROUND_SECONDS = 30.0
+READY_SECONDS = 15.0
+"""How long somebody waits for the first list of all."""
+TENANT_REFRESH = timedelta(minutes=1)
+"""How old the catalogue must be for a tenant's refresh to ask the servers."""
+ROUND_SECONDS, SETTLE_SECONDS = 30.0, 0.2
+"""How often things are looked at, and how long to let several changes come together."""
 HIDDEN, PINNED, REFRESHED = "market.hidden", "market.pinned", "market.refreshed"
 _ACTIVE = [status.value for status in OperationStatus if status not in ENDED]
 
@@ -132,7 +137,9 @@ class Market:
         """
         await self._load()
         if self._servers.urls and self._state.fetched_at is None and (self._is_refreshing or not self._just_failed()):
-            await self._refresh_once()
+            with contextlib.suppress(TimeoutError):  # it goes on; whoever asks again finds what came
+                async with asyncio.timeout(READY_SECONDS):
+                    await self._refresh_once()
 
     def offers(
         self,
@@ -204,12 +211,14 @@ class Market:
         return [self._with_market(image) for image in await self._images.overview(actor)]
 
     def _with_market(self, image: Image) -> Image:
-        newer = False
-        if not image.private:
-            with contextlib.suppress(ValidationFailed):
-                offer = self._catalogue.resolve(image.alias)
-                newer = offer.alias == image.alias and offer.published and offer.fingerprint != image.fingerprint
+        newer = not image.private and self._newer(image.alias, image.fingerprint) is not None
         return replace(image, newer=newer, pinned=image.alias in self._pinned)
+
+    def _newer(self, alias: str, fingerprint: str) -> Offer | None:
+        """The offer that is newer than the build that is here."""
+        offer = self._catalogue.get(alias)
+        known = offer is not None and offer.published and bool(fingerprint)
+        return offer if offer is not None and known and offer.fingerprint != fingerprint else None
 
     async def delete(self, actor: Actor, alias: str) -> Image:
         """Drop a local image; what it was, with the containers that came from it (they keep working)."""
@@ -310,9 +319,12 @@ class Market:
     # -- keeping fresh ---------------------------------------------------------------------------------------------
 
     async def refresh(self, actor: Actor) -> CatalogueState:
-        """Ask the servers now. Tenants may, too: one refresh serves all who ask meanwhile."""
+        """Ask the servers now. Tenants may, too, once a minute in all; one refresh serves all who ask meanwhile."""
         require(actor, Action.IMAGE_VIEW)
-        if actor.is_admin or not self._just_failed():
+        await self._load()
+        fetched = self._state.fetched_at
+        old = fetched is None or datetime.now(UTC) - fetched > TENANT_REFRESH
+        if actor.is_admin or (old and not self._just_failed()):
             await self._refresh_once()
         return self.catalogue_state()
 
@@ -396,6 +408,7 @@ class Market:
         self._under_way = {row.target: (row.id, row.progress) for row in active}
         settings = {row.key: row.value for row in await models.Setting.filter(key__in=[HIDDEN, PINNED, REFRESHED])}
         self._hidden = frozenset(settings.get(HIDDEN) or ())
+        self._images.hidden = self._hidden
         self._pinned = frozenset(settings.get(PINNED) or ())
         self._reason = unpack_message((settings.get(REFRESHED) or {}).get("failed"))
 
@@ -416,6 +429,7 @@ class Market:
                     async with asyncio.timeout(ROUND_SECONDS):
                         await self._images.changed.wait()
                 self._images.changed.clear()
+                await asyncio.sleep(SETTLE_SECONDS)
         finally:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
@@ -463,6 +477,5 @@ class Market:
             if row.alias in self._pinned:
                 continue
             with contextlib.suppress(OpenLXDError):
-                offer = self._catalogue.resolve(row.alias)
-                if offer.alias == row.alias and offer.published and offer.fingerprint != row.fingerprint:
+                if offer := self._newer(row.alias, row.fingerprint):
                     await self._start(await self._imports.begin(SYSTEM, offer))

@@ -119,6 +119,34 @@ async def test_who_uses_an_image_is_told_to_those_who_may_know(core: Core, alice
     assert (seen["alice"].user_id, seen["bob"].user_id) == (alice.user_id, None)
 
 
+async def test_what_an_admin_brought_by_hand_is_theirs(
+    core: Core, lxd: SimulatedLxd, server: ImageServer, alice: Actor
+) -> None:
+    """A tenant's import does not take its name; an admin's does, and the image itself stays."""
+    fingerprint = lxd.add_image(ALIAS, description="By hand")
+
+    async def known() -> bool:
+        return ALIAS in await rows()
+
+    await eventually(known, "its row is there")
+    with pytest.raises(AlreadyExists):
+        await core.market.import_image(alice, ALIAS)
+    await bring(core)
+    await core.images.drop_unused()
+    assert fingerprint in [image.fingerprint for image in await lxd.images()]
+
+
+async def test_a_hidden_image_is_hidden_where_it_is_here_too(core: Core, alice: Actor) -> None:
+    """Tenants neither list it nor make containers from it; an admin does."""
+    await bring(core)
+    await core.market.hide(SYSTEM, ALIAS, True)
+    assert await core.images.list(alice) == []
+    with pytest.raises(ValidationFailed):
+        await core.containers.create(alice, "web1", ALIAS, *SIZES)
+    made = await finish(core, await core.containers.create(SYSTEM, "web1", ALIAS, *SIZES, owner="alice"))
+    assert made.status is OperationStatus.DONE
+
+
 # -- newer builds ------------------------------------------------------------------------------------------------------
 
 
