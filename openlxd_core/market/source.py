@@ -60,8 +60,8 @@ Report = Callable[[int], None]
 """Called with the bytes that are there so far."""
 
 
-class NotThere(ImageSourceUnavailable):
-    """The server's list names a file that the server does not have."""
+class NotThere(Exception):
+    """The server's list names a file that the server does not have: another build may be whole."""
 
 
 def user_agent() -> str:
@@ -319,7 +319,7 @@ class ImageServers:
             headers["Range"] = f"bytes={offset}-"
         async with self._get(url, headers) as answer:
             if answer.status in (404, 410):
-                raise NotThere(N_("The image server does not have a file that it lists."))
+                raise NotThere(file.path)
             if answer.status == 416:
                 _drop(target)
                 raise _Later("what was there cannot be gone on from")

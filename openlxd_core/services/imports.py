@@ -240,16 +240,14 @@ class Imports:
         product = self.products.get((str(row.args["server"]), str(row.args["product"])))
         if product is None:
             raise ImageSourceUnavailable(N_("No image server offers {alias} any more."), alias=row.target)
-        missing: NotThere | None = None
         for build in product.builds:
             try:
                 await self._bring_build(row, build)
-            except NotThere as error:
+            except NotThere:
                 log.warning("image_build_incomplete", image=row.target, serial=build.serial)
-                missing = error
                 continue
             return build
-        raise missing or NotThere(N_("The image server does not have a file that it lists."))
+        raise ImageSourceUnavailable(N_("The image server does not have the files that it lists."))
 
     async def _bring_build(self, row: models.Operation, build: Build) -> None:
         if await self._until_lxd(row, self._is_held(build.fingerprint)) is None:

@@ -172,6 +172,18 @@ async def test_a_fault_that_stays_ends_in_a_plain_failure(
     assert [image.status for image in await core.market.images(SYSTEM)] == [ImageStatus.IMPORTED]
 
 
+async def test_a_server_that_has_none_of_what_it_lists_is_said_so(
+    core: Core, lxd: SimulatedLxd, server: ImageServer
+) -> None:
+    """Every build is tried; then it fails, and leaves nothing."""
+    for serial in (OLD, NEW):
+        del server.files[server.path(ROOT.format(serial), serial)]
+    ended = await run_import(core)
+    assert (ended.status, ended.error_code) == (OperationStatus.FAILED, "image_source_unavailable")
+    assert leftovers(core) == []
+    assert await held(lxd) == {}
+
+
 async def test_a_redirect_within_the_server_is_followed(core: Core, lxd: SimulatedLxd, server: ImageServer) -> None:
     """Servers move files about."""
     path = server.path(ROOT.format(NEW), NEW)
