@@ -27,12 +27,14 @@ from textual.theme import Theme
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.domain.feed import Change
+from openlxd_core.domain.operation import Operation
 from openlxd_core.i18n import LANGUAGES, N_, Translator, _, set_translator
 from openlxd_tui import guard
 from openlxd_tui.present import sentence, show
 from openlxd_tui.screens.account import AccountPage
 from openlxd_tui.screens.containers import ContainersPage
 from openlxd_tui.screens.help import HelpPage
+from openlxd_tui.screens.market import MarketPage
 from openlxd_tui.screens.page import FeedChange, Page
 from openlxd_tui.screens.palette import Palette
 from openlxd_tui.screens.users import UsersPage
@@ -48,6 +50,7 @@ guard.install()
 _PAGES: dict[str, tuple[str, Callable[[], Page]]] = {
     "containers": (N_("Containers"), ContainersPage),
     "account": (N_("Account"), AccountPage),
+    "market": (N_("Images"), MarketPage),
     "help": (N_("Help"), HelpPage),
     "users": (N_("Users"), UsersPage),
 }
@@ -84,8 +87,9 @@ class OpenLXDApp(App[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "go('containers')", N_("Containers"), show=False),
         Binding("2", "go('account')", N_("Account"), show=False),
-        Binding("3", "go('help')", N_("Help"), show=False),
-        Binding("4", "go('users')", N_("Users"), show=False),
+        Binding("3", "go('market')", N_("Images"), show=False),
+        Binding("4", "go('help')", N_("Help"), show=False),
+        Binding("5", "go('users')", N_("Users"), show=False),
         Binding("colon,ctrl+p", "palette", N_("Commands")),
         Binding("q", "leave", N_("Quit")),
         Binding("question_mark", "help", N_("Help")),
@@ -269,6 +273,13 @@ class OpenLXDApp(App[None], inherit_bindings=False):
             self.push_screen(_PAGES[name][1]())
         else:
             self.switch_screen(_PAGES[name][1]())
+
+    def begun(self, operation: Operation) -> None:
+        """Go to the containers and show an operation on one that another screen began."""
+        self.go("containers")
+        containers = self._page("containers")
+        assert isinstance(containers, ContainersPage)
+        containers.take_up(operation)
 
     def on_mount(self) -> None:
         """Listen to the core for as long as the session lasts."""

@@ -18,9 +18,12 @@ from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
 from openlxd_tui.present import sentence
 from openlxd_tui.screens.confirm import Choice, Confirm, TypeToConfirm
-from openlxd_tui.screens.create import CreateForm
+from openlxd_tui.screens.create import CreateForm, worth_offering
+from openlxd_tui.screens.image_forms import PublishForm, ReinstallForm
 from openlxd_tui.screens.page import Page
 from openlxd_tui.screens.resize import ResizeForm
+from openlxd_tui.screens.snapshots import SnapshotsPage
+from openlxd_tui.screens.unmanaged import UnmanagedPage
 from openlxd_tui.widgets.record_table import RecordTable
 
 _ANY = frozenset(State)
@@ -33,6 +36,9 @@ _NEEDS: dict[str, frozenset[State]] = {
     "resume": frozenset({State.FROZEN}),
     "retry": frozenset({State.ERROR, State.MISSING}),
     "resize": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
+    "snapshots": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
+    "reinstall": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
+    "publish": frozenset({State.STOPPED}),
     "delete": _ANY - {State.DELETING, State.CREATING},
 }
 """In which states an action is offered; the services judge again."""
@@ -52,6 +58,10 @@ class ContainerActions(Page):
         Binding("t", "retry", N_("Try again")),
         Binding("z", "resize", N_("Resize")),
         Binding("d", "delete", N_("Delete")),
+        Binding("v", "snapshots", N_("Snapshots")),
+        Binding("R", "reinstall", N_("Reinstall")),
+        Binding("P", "publish", N_("Make an image of it")),
+        Binding("u", "unmanaged", N_("Unmanaged instances"), show=False),
     ]
 
     def __init__(self) -> None:
@@ -67,13 +77,15 @@ class ContainerActions(Page):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense for the container under the cursor is offered."""
+        if action == "unmanaged":
+            return self.session.actor.is_admin
         needs = _NEEDS.get(action)
         if needs is None:
             return True
         container = self.table.current if self.is_mounted else None
         if container is None:
             return False
-        if container.name in self._operations and action not in ("shell", "delete"):
+        if container.name in self._operations and action not in ("shell", "delete", "snapshots"):
             return False
         return container.status in needs
 
@@ -167,10 +179,15 @@ class ContainerActions(Page):
         except OpenLXDError as error:
             self.session.say_error(error)
             return
-        operation = await self.app.push_screen_wait(CreateForm(images))
+        offers = worth_offering(self.session.core.market.offers(self.session.actor))
+        operation = await self.app.push_screen_wait(CreateForm(images, offers))
         if operation is not None:
-            self._seek = operation.target
-            self.follow(operation)
+            self.take_up(operation)
+
+    def take_up(self, operation: Operation) -> None:
+        """Show an operation on a container that was begun here or on another screen, with the cursor on it."""
+        self._seek = operation.target
+        self.follow(operation)
 
     @work(group="ask")
     async def action_resize(self) -> None:
@@ -179,6 +196,41 @@ class ContainerActions(Page):
         if container is None:
             return
         operation = await self.app.push_screen_wait(ResizeForm(container))
+        if operation is not None:
+            self.follow(operation)
+
+    def action_snapshots(self) -> None:
+        """Its snapshots."""
+        if name := self.table.current_key:
+            self.app.push_screen(SnapshotsPage(name))
+
+    def action_unmanaged(self) -> None:
+        """The instances of LXD that nobody here owns."""
+        self.app.push_screen(UnmanagedPage())
+
+    @work(group="ask")
+    async def action_reinstall(self) -> None:
+        """Make it anew from an image."""
+        container = self.table.current
+        if container is None:
+            return
+        try:
+            images = await self.session.core.images.list(self.session.actor)
+        except OpenLXDError as error:
+            self.session.say_error(error)
+            return
+        offers = worth_offering(self.session.core.market.offers(self.session.actor))
+        operation = await self.app.push_screen_wait(ReinstallForm(container, images, offers))
+        if operation is not None:
+            self.follow(operation)
+
+    @work(group="ask")
+    async def action_publish(self) -> None:
+        """Make a private image of it."""
+        container = self.table.current
+        if container is None:
+            return
+        operation = await self.app.push_screen_wait(PublishForm(container.name))
         if operation is not None:
             self.follow(operation)
 

@@ -44,6 +44,8 @@ READY: dict[Kind, str] = {
     Kind.CREATE: N_("{name} is ready."),
     Kind.DELETE: N_("{name} is deleted."),
     Kind.RESIZE: N_("{name} has its new size."),
+    Kind.REINSTALL: N_("{name} is as new."),
+    Kind.PUBLISH: N_("The image of {name} is ready."),
 }
 """What is said when an operation of this session is done; the rest can be seen in the row."""
 
@@ -307,6 +309,7 @@ class ContainersPage(ContainerActions):
             self._usage = dict(usage)
             self.table.touch()
             self.look_at()
+            self.query_one(Details).touch()  # one look at the clock for the ages of both
 
     # The cursor and the pane
 

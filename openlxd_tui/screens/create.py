@@ -9,10 +9,10 @@ from textual import work
 
 from openlxd_core.domain.container import check_image_alias, check_limits, check_name
 from openlxd_core.domain.errors import Message, OpenLXDError, ValidationFailed
-from openlxd_core.domain.image import Image
+from openlxd_core.domain.image import Image, Offer
 from openlxd_core.domain.operation import Operation
 from openlxd_core.domain.quota import Quota
-from openlxd_core.domain.units import format_mib
+from openlxd_core.domain.units import format_bytes, format_mib
 from openlxd_core.i18n import N_, _
 from openlxd_tui.present import image_note
 from openlxd_tui.screens.form import Form, faults
@@ -62,15 +62,27 @@ def hint_what_is_left(form: Form[Any], left: Quota, limit: Quota) -> None:
         form.field(name).content()
 
 
+def worth_offering(offers: Sequence[Offer]) -> Sequence[Offer]:
+    """Of all that can be had, what a form offers by name: the promised releases, plain, for this host itself."""
+    return [
+        offer
+        for offer in offers
+        if offer.listed and offer.published and offer.variant == "default" and not offer.held
+        and not offer.alias.endswith("/" + offer.architecture)
+    ]  # fmt: skip
+
+
 class CreateForm(Form[Operation | None]):
     """Name, image and sizes; closes with the operation under way."""
 
     TITLE_TEXT: ClassVar[str] = N_("New container")
     SUBMIT_TEXT: ClassVar[str] = N_("Create")
 
-    def __init__(self, images: Sequence[Image]) -> None:
+    def __init__(self, images: Sequence[Image], offers: Sequence[Offer] = (), *, chosen: str = "") -> None:
         super().__init__()
         self._images = {image.alias: image for image in images}
+        self._offers = {offer.alias: offer for offer in offers if offer.alias not in self._images}
+        self._chosen = chosen or next(iter([*self._images, *self._offers]), "")
         self._left: Quota | None = None
 
     def fields(self) -> Sequence[Field]:
@@ -80,10 +92,10 @@ class CreateForm(Form[Operation | None]):
             Field(
                 "image",
                 _(N_("Image")),
-                options=[(alias, alias) for alias in self._images],
-                value=next(iter(self._images), ""),
+                options=[(alias, alias) for alias in (*self._images, *self._offers)],
+                value=self._chosen,
                 prompt=_(N_("no image here yet")),
-                hint=self._image_hint(next(iter(self._images), "")),
+                hint=self._image_hint(self._chosen),
             ),
             *size_fields("1", "512MiB", "5GiB"),
         ]
@@ -110,8 +122,11 @@ class CreateForm(Form[Operation | None]):
         hint_what_is_left(self, quota.left, quota.quota)
 
     def _image_hint(self, alias: str) -> str:
-        image = self._images.get(alias)
-        return image_note(image) if image is not None else _(N_("An admin has to import an image first."))
+        if (image := self._images.get(alias)) is not None:
+            return image_note(image)
+        if (offer := self._offers.get(alias)) is not None:
+            return _(N_("{size}, imported first")).format(size=format_bytes(offer.size_bytes))
+        return _(N_("Press Esc, then 3: choose one from the images on offer."))
 
     def judge(self, names: set[str]) -> bool:
         """Beside an image stands what it says of itself."""

@@ -37,16 +37,21 @@ class Keys(Widget):
         from openlxd_tui.app import OpenLXDApp
         from openlxd_tui.screens.account import AccountPage
         from openlxd_tui.screens.containers import ContainersPage
+        from openlxd_tui.screens.market import MarketPage
+        from openlxd_tui.screens.snapshots import SnapshotsPage
+        from openlxd_tui.screens.unmanaged import UnmanagedPage
         from openlxd_tui.screens.users import UsersPage
 
         sections: list[tuple[str, type[DOMNode]]] = [
             (N_("Everywhere"), OpenLXDApp),
             (N_("In a table"), RecordTable),
             (N_("Containers"), ContainersPage),
+            (N_("Snapshots"), SnapshotsPage),
+            (N_("Images"), MarketPage),
             (N_("Account"), AccountPage),
         ]
         if self.app.actor.is_admin:  # type: ignore[attr-defined]
-            sections.append((N_("Users"), UsersPage))
+            sections += [(N_("Unmanaged instances"), UnmanagedPage), (N_("Users"), UsersPage)]
         return sections
 
     def render(self) -> Text:
@@ -75,10 +80,14 @@ class Keys(Widget):
         lines: dict[str, list[str]] = {}
         bindings = [b for kind in reversed(node.__mro__) for b in _own_bindings(kind)]
         for binding in bindings:
-            if isinstance(binding, Binding) and binding.description and (admin or "users" not in binding.action):
+            if isinstance(binding, Binding) and binding.description and (admin or not _is_admins(binding)):
                 keys = [key_name(key.strip()) for key in binding.key.split(",")]
                 lines.setdefault(_(binding.description), []).extend(keys)
         return [(" ".join(dict.fromkeys(keys)), words) for words, keys in lines.items()]
+
+
+def _is_admins(binding: Binding) -> bool:
+    return "users" in binding.action or binding.action in ("unmanaged", "pin", "unpin", "hide", "unhide")
 
 
 def _own_bindings(kind: type) -> list[BindingType]:

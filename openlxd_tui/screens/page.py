@@ -34,6 +34,8 @@ class Page(Screen[None], inherit_bindings=False):
 
     PAGE: ClassVar[str] = ""
     """Its name in the app's list."""
+    TAB: ClassVar[str] = ""
+    """The screen that it belongs to, where it has no key of its own."""
 
     @property
     def session(self) -> OpenLXDApp:

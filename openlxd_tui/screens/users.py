@@ -28,7 +28,7 @@ from openlxd_tui.widgets.record_table import Column, RecordTable
 
 
 class UsersPage(Page):
-    """Screen 4."""
+    """Screen 5."""
 
     PAGE = "users"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,9 +15,10 @@ from openlxd_core.domain.errors import ConfigurationError, Message, NotFound
 from openlxd_core.domain.feed import Change
 from openlxd_core.i18n import N_
 from openlxd_core.secrets import ensure_ssh_host_key
-from openlxd_tui.ssh.apps import forget_ended, make_console_app, share_process
+from openlxd_tui.ssh.apps import make_console_app, share_process
 from openlxd_tui.ssh.auth import FrontDoor
 from openlxd_tui.ssh.limits import DoorLimits
+from openlxd_tui.ssh.memory import Memory
 
 if TYPE_CHECKING:
     from openlxd_core.bootstrap import Core
@@ -42,7 +42,6 @@ SLOW_CLIENT_SECONDS = 60.0
 """How long a client may leave what we sent unread before it is dropped."""
 _WINDOW = 256 * 1024  # bytes that a client may send ahead of us
 _BACKLOG = 512
-_TIDY_SECONDS = 1.0
 
 
 class SshConsole:
@@ -64,7 +63,7 @@ class SshConsole:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._server: asyncssh.SSHAcceptor | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self._tidying: asyncio.TimerHandle | None = None
+        self.memory = Memory()
 
     async def start(self) -> None:
         """Begin to listen. Raises ConfigurationError if the address or the host key cannot be used."""
@@ -109,17 +108,11 @@ class SshConsole:
                 reason=error.strerror or str(error),
             ) from None
 
-    @staticmethod
-    def settle() -> None:
-        """For a process that does nothing else: load what a session needs, and keep it out of every later clean-up.
-
-        The first tenant does not wait for imports then, and a collection looks at sessions alone (some
-        milliseconds, where the whole heap takes a hundred).
-        """
+    def settle(self) -> None:
+        """For a process that does nothing else: load what a session needs, so that the first tenant does not wait."""
         import openlxd_tui.app  # noqa: F401
 
-        gc.collect()
-        gc.freeze()
+        self.memory.settle()
 
     @property
     def port(self) -> int:
@@ -139,9 +132,8 @@ class SshConsole:
             self._server.close()
         if self._watcher is not None:
             self._watcher.cancel()
-            if self._tidying is not None:
-                self._tidying.cancel()
             await asyncio.wait([self._watcher])
+        self.memory.close()
         reason = Message(N_("The service is being restarted. Connect again in a moment."))
         await asyncio.gather(*(door.end(reason) for door in list(self._doors)), return_exceptions=True)
         if self._server is not None:
@@ -170,14 +162,6 @@ class SshConsole:
         """They have gone."""
         if door in self._doors:
             self._doors.discard(door)
-            if self._tidying is None:
-                self._tidying = asyncio.get_running_loop().call_later(_TIDY_SECONDS, self._tidy)
-
-    def _tidy(self) -> None:
-        """Free what ended sessions leave: an app is one great knot of references, and Python unties knots late."""
-        self._tidying = None
-        forget_ended()
-        gc.collect()
 
     # accounts that change while their sessions are open: one listener for all of them
 

@@ -27,12 +27,18 @@ class Details(Widget):
         self._container: Container | None = None
         self._usage: Usage | None = None
         self._operation: Operation | None = None
+        self._age = ""
 
     def tell(self, container: Container | None, usage: Usage | None, operation: Operation | None) -> None:
         """Speak of this container from now on."""
         told = (container, usage, operation)
         if told != (self._container, self._usage, self._operation):
             self._container, self._usage, self._operation = told
+            self.refresh()
+
+    def touch(self) -> None:
+        """Look whether time alone changed what is said."""
+        if self._container is not None and age(self._container.created_at) != self._age:
             self.refresh()
 
     def render(self) -> Text:
@@ -91,7 +97,8 @@ class Details(Widget):
             facts.append((N_("Processes"), ((str(usage.processes), "text"),)))
         facts.append((N_("Image"), ((clean(container.image, 100), "text"),)))
         facts.append((N_("Created"), ((moment(container.created_at), "text"),)))
-        facts.append((N_("Age"), ((age(container.created_at), "text"),)))
+        self._age = age(container.created_at)
+        facts.append((N_("Age"), ((self._age, "text"),)))
         return facts
 
     @staticmethod

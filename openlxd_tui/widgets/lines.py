@@ -45,7 +45,7 @@ class TopBar(Line):
 
     def pieces(self, width: int) -> Cell:
         """On a narrow line the names of the other screens go first, then the host."""
-        active = getattr(self.screen, "PAGE", "")
+        active = getattr(self.screen, "TAB", "") or getattr(self.screen, "PAGE", "")
         brand: Cell = (("▌", "accent"), ("OpenLXD", "text"))
         tabs = self.session.pages()
         account, host = clean(self.session.actor.username, 32), clean(self.session.host, 40)

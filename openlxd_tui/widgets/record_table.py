@@ -113,9 +113,11 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         super().__init__(id=id)
         self.columns = columns
         self.sort_key = sort_by
+        """A column's key; an empty string keeps the order in which the records came."""
         self.reverse = False
         self.rows: list[T] = []
         self.cursor = 0
+        self._own_order = not sort_by
         self._key = key
         self._span = span
         self._empty = empty
@@ -143,10 +145,10 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         """How many records there are, filtered out or not."""
         return len(self._records)
 
-    def fill(self, records: Iterable[T]) -> None:
-        """Show these records in place of the ones before; the cursor stays with its record."""
+    def fill(self, records: Iterable[T], *, top: bool = False) -> None:
+        """Show these records in place of the ones before; the cursor stays with its record, or goes to the ``top``."""
         self._records = {self._key(record): record for record in records}
-        self._arrange()
+        self._arrange(top=top)
 
     def put(self, *records: T) -> None:
         """Add or replace records."""
@@ -195,13 +197,21 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         return self._wanted is None or self._wanted(record)
 
     def _place(self, record: T) -> Any:
+        if not self.sort_key:
+            return None
         column = next(c for c in self.columns if c.key == self.sort_key)
         return (column.sort(record) if column.sort else "", self._key(record))
 
-    def _arrange(self) -> None:
-        before, index = self.current_key, self.cursor
-        self.rows = sorted(filter(self._passes, self._records.values()), key=self._place, reverse=self.reverse)
-        self.cursor = next((i for i, row in enumerate(self.rows) if self._key(row) == before), -1)
+    def _arrange(self, *, top: bool = False) -> None:
+        before, index = self.current_key, 0 if top else self.cursor
+        self.rows = list(filter(self._passes, self._records.values()))
+        if self.sort_key:
+            self.rows.sort(key=self._place, reverse=self.reverse)
+        elif self.reverse:
+            self.rows.reverse()
+        self.cursor = -1
+        if not top:
+            self.cursor = next((i for i, row in enumerate(self.rows) if self._key(row) == before), -1)
         if self.cursor < 0:
             self.cursor = max(0, min(index, len(self.rows) - 1))
         size = Size(self.size.width, len(self.rows) + 1)
@@ -253,7 +263,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
 
     def action_sort_next(self) -> None:
         """Sort by the next visible column that can be sorted by."""
-        keys = [column.key for column, _width in self._places() if column.sort]
+        keys = [column.key for column, _width in self._places() if column.sort] + [""] * self._own_order
         at = keys.index(self.sort_key) if self.sort_key in keys else -1
         self.sort_key = keys[(at + 1) % len(keys)]
         self._arrange()

@@ -12,7 +12,8 @@ from openlxd_core.domain.actor import Actor
 from openlxd_core.i18n import Translator
 from openlxd_tui import present
 from openlxd_tui.app import OpenLXDApp
-from tests.tui.fakes import ALICE, NOW, FakeCore, FakeShell, fake_core
+from tests.tui.fake_market import NOW
+from tests.tui.fakes import ALICE, FakeCore, FakeShell, fake_core
 
 MakeApp = Callable[..., OpenLXDApp]
 

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from openlxd_core.domain.account import AccountStatus, SshKey, User
@@ -21,9 +22,8 @@ from openlxd_core.domain.image import Image, ImageStatus
 from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.quota import Quota, check_fits, in_use
 from openlxd_tui.shells import ShellResult
+from tests.tui.fake_market import NOW, FakeMarket, FakeSnapshots
 
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-"""The moment at which all these things are; tests stop the clock here."""
 ALICE = Actor(Role.TENANT, 2, "alice", origin="ssh", address="192.0.2.7")
 ADMIN = Actor(Role.ADMIN, 1, "admin", origin="tui")
 ROOT = Actor(Role.ADMIN, None, "root", origin="tui")
@@ -179,6 +179,10 @@ class FakeCore:
         self.ssh_keys: list[SshKey] = []
         self.quota_of: dict[int, Quota] = {}
         self.calls: list[tuple[Any, ...]] = []
+        self.strays: list[Any] = []
+        self.settings = SimpleNamespace(images_servers=["https://images.example.org"])
+        self.market = FakeMarket(self)
+        self.snapshots = FakeSnapshots(self)
         self.fails: OpenLXDError | None = None
         self._kind = "containers"
 
@@ -251,17 +255,31 @@ class FakeContainers:
         return self.core.run(operation(name))
 
     def __getattr__(self, verb: str) -> Any:
-        if verb not in ("start", "stop", "restart", "pause", "resume", "delete", "retry", "resize"):
+        if verb not in ("start", "stop", "restart", "pause", "resume", "delete", "retry", "resize", "reinstall"):
             raise AttributeError(verb)
 
-        async def call(actor: Actor, name: str, **options: Any) -> Operation:
-            self.core.calls.append((verb, name, *options.items()))
+        async def call(actor: Actor, name: str, *more: Any, **options: Any) -> Operation:
+            self.core.calls.append((verb, name, *more, *options.items()))
             self.core._fail()
             await self.get(actor, name)
             kind = Kind.CREATE if verb == "retry" else Kind(verb)
             return self.core.run(operation(name, kind, stage="work", progress=0))
 
         return call
+
+    async def unmanaged(self, _actor: Actor) -> Sequence[Any]:
+        """What nobody owns."""
+        self.core._fail()
+        return self.core.strays
+
+    async def adopt(self, actor: Actor, project: str, name: str, owner: str) -> Container:
+        """Hand one over."""
+        self.core.calls.append(("adopt", project, name, owner))
+        self.core._fail()
+        self.core.strays = [stray for stray in self.core.strays if stray.name != name]
+        self.core.add(container(name, owner=owner))
+        self.core.feed.send("container", "created", name)
+        return self.core.rows[name]
 
 
 class FakeOperations:
@@ -273,6 +291,11 @@ class FakeOperations:
     async def list(self, _actor: Actor, *, active: bool = False, limit: int = 100) -> Sequence[Operation]:
         """What runs."""
         return [op for op in self.core.under_way.values() if not (active and op.ended)][:limit]
+
+    async def cancel(self, actor: Actor, operation_id: str) -> Operation:
+        """Give it up."""
+        self.core.calls.append(("cancel", operation_id))
+        return await self.core.market.give_up(operation_id)
 
     async def get(self, _actor: Actor, operation_id: str) -> Operation:
         """One of them."""

@@ -16,7 +16,8 @@ from rich.cells import cell_len
 from openlxd_core.i18n import Translator
 from openlxd_tui import present
 from openlxd_tui.app import OpenLXDApp
-from tests.tui.fakes import NOW, FakeShell, fake_core
+from tests.tui.fake_market import NOW
+from tests.tui.fakes import FakeShell, fake_core
 from tests.tui.scenes import SCENES, Scene
 
 FONTS = "Menlo, Consolas, 'DejaVu Sans Mono', 'Noto Sans Mono CJK SC', 'WenQuanYi Micro Hei Mono', monospace"

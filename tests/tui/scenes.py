@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from openlxd_core.domain.account import AccountStatus, SshKey
 from openlxd_core.domain.actor import Actor
+from openlxd_core.domain.container import State
 from openlxd_core.domain.feed import LxdState
-from tests.tui.fakes import ADMIN, ALICE, NOW, ROOT, FakeCore, a_busy_day, container, user
+from openlxd_core.domain.image import CatalogueState
+from openlxd_core.domain.operation import Kind
+from openlxd_core.services.containers import UnmanagedInstance
+from tests.tui.fake_market import NOW
+from tests.tui.fakes import ADMIN, ALICE, ROOT, FakeCore, a_busy_day, container, operation, user
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,55 @@ def _hosting(core: FakeCore) -> None:
     core.add(container("shop", user_id=4, owner="carol", image="ubuntu/24.04", memory_mib=2048))
 
 
+def _market(core: FakeCore) -> None:
+    a_busy_day(core)
+    core.market.open()
+    core.market.newer = {"alpine/3.21"}
+    core.market.pinned = {"debian/12"}
+    core.under_way["op-ubuntu/22.04"] = operation(
+        "ubuntu/22.04", Kind.IMPORT, id="op-ubuntu/22.04", stage="download", progress=42,
+        detail={"rate": 3_250_000, "seconds_left": 37},
+    )  # fmt: skip
+
+
+def _market_of_an_admin(core: FakeCore) -> None:
+    _market(core)
+    core.market.hidden = {"archlinux/current"}
+
+
+def _market_stale(core: FakeCore) -> None:
+    _market(core)
+    reason = "The image server images.example.org does not answer."
+    core.market.state = replace(core.market.state, fetched_at=NOW - timedelta(hours=7), stale=True, reason=reason)
+
+
+def _market_away(core: FakeCore) -> None:
+    core.market.open([])
+    core.aliases = []
+    reason = "The image server images.example.org does not answer."
+    core.market.state = CatalogueState(None, True, reason, 0)
+
+
+def _market_none(core: FakeCore) -> None:
+    core.settings.images_servers = []
+    core.aliases = []
+
+
+def _snapshots(core: FakeCore) -> None:
+    a_busy_day(core)
+    core.snapshots.add("blog", "before-upgrade", days=3)
+    core.snapshots.add("blog", "20261120-031500", days=2.3)
+    core.snapshots.add("blog", "tonight", ready=False, days=0)
+
+
+def _strays(core: FakeCore) -> None:
+    _hosting(core)
+    core.strays = [
+        UnmanagedInstance("default", "jenkins", State.RUNNING, "Ubuntu 22.04 LTS", ""),
+        UnmanagedInstance("openlxd-4", "wiki", State.STOPPED, "Debian 12", "4"),
+    ]
+
+
 def _hostile(core: FakeCore) -> None:
     core.add(
         container("[/]", image="\x1b]0;owned\x07debian"),
@@ -80,9 +135,32 @@ SCENES: dict[str, Scene] = {
     "account": Scene(prepare=_keys, keys=("2",), size=(100, 28)),
     "api-key": Scene(prepare=_keys, keys=("2", "K", "y"), size=(100, 28)),
     "password": Scene(keys=("2", "p"), size=(80, 24)),
-    "help": Scene(keys=("3",), size=(100, 48)),
-    "users": Scene(prepare=_hosting, keys=("4", "down"), actor=ADMIN, size=(120, 24)),
-    "users-quota": Scene(prepare=_hosting, keys=("4", "down", "u"), actor=ADMIN, size=(100, 28)),
+    "help": Scene(keys=("4",), size=(100, 60)),
+    "users": Scene(prepare=_hosting, keys=("5", "down"), actor=ADMIN, size=(120, 24)),
+    "users-quota": Scene(prepare=_hosting, keys=("5", "down", "u"), actor=ADMIN, size=(100, 28)),
+    "market": Scene(prepare=_market, keys=("3",), size=(120, 40)),
+    "market-80x24": Scene(prepare=_market, keys=("3", "down"), size=(80, 24)),
+    "market-search": Scene(prepare=_market, keys=("3", "slash", *"deb"), size=(80, 24)),
+    "market-chip": Scene(prepare=_market, keys=("3", "f"), size=(80, 24)),
+    "market-gone": Scene(prepare=_market, keys=("3", "end", "space"), size=(80, 24)),
+    "market-local": Scene(prepare=_market, keys=("3", "tab"), size=(120, 40)),
+    "market-local-80x24": Scene(prepare=_market, keys=("3", "tab"), size=(80, 24)),
+    "market-admin": Scene(prepare=_market_of_an_admin, keys=("3",), actor=ADMIN, size=(120, 40)),
+    "market-stale": Scene(prepare=_market_stale, keys=("3",), size=(80, 24)),
+    "market-away": Scene(prepare=_market_away, keys=("3",), size=(80, 24)),
+    "market-none": Scene(prepare=_market_none, keys=("3", "tab"), size=(80, 24)),
+    "market-create": Scene(prepare=_market, keys=("3", "down", "down", "down", "enter"), size=(80, 24)),
+    "market-delete": Scene(prepare=_market_of_an_admin, keys=("3", "d"), actor=ADMIN, size=(80, 24)),
+    "market-no-color": Scene(prepare=_market, keys=("3",), no_color="1", size=(80, 24)),
+    "market-20x5": Scene(prepare=_market, keys=("3",), size=(20, 5)),
+    "snapshots": Scene(prepare=_snapshots, keys=("v",), size=(80, 24)),
+    "snapshots-120x40": Scene(prepare=_snapshots, keys=("v",), size=(120, 40)),
+    "snapshots-empty": Scene(keys=("v",), size=(80, 24)),
+    "snapshot-restore": Scene(prepare=_snapshots, keys=("v", "down", "r"), size=(80, 24)),
+    "reinstall": Scene(prepare=_market, keys=("R", "tab", *"blo"), size=(80, 24)),
+    "publish": Scene(prepare=_market, keys=("end", "up", "up", "P"), size=(80, 24)),
+    "unmanaged": Scene(prepare=_strays, keys=("u",), actor=ADMIN, size=(80, 24)),
+    "unmanaged-adopt": Scene(prepare=_strays, keys=("u", "down", "a"), actor=ADMIN, size=(80, 24)),
     "hostile": Scene(prepare=_hostile, size=(100, 16)),
     "no-color": Scene(no_color="1", size=(80, 24)),
     "sixteen-colours": Scene(term="xterm", size=(80, 24)),

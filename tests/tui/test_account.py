@@ -135,7 +135,7 @@ async def test_an_admin_suspends_with_a_reason_and_activates(core: FakeCore, mak
     await _users(core, make_app)
     app = make_app(ADMIN)
     async with app.run_test(size=(120, 28)) as pilot:
-        await pilot.press("4")
+        await pilot.press("5")
         await until(pilot, lambda: "Unpaid" in screen_text(app))
         await pilot.press("down", "s")
         await until(pilot, lambda: isinstance(app.screen, SuspendForm))
@@ -151,7 +151,7 @@ async def test_an_admin_edits_a_quota(core: FakeCore, make_app: MakeApp) -> None
     """Every part is checked by itself; what is not asked stays as it is."""
     app = make_app(ADMIN)
     async with app.run_test(size=(120, 28)) as pilot:
-        await pilot.press("4")
+        await pilot.press("5")
         await until(pilot, lambda: "alice@" in screen_text(app))
         await pilot.press("down", "u")
         await until(pilot, lambda: isinstance(app.screen, QuotaForm))
@@ -171,7 +171,7 @@ async def test_an_admin_adds_an_account(core: FakeCore, make_app: MakeApp) -> No
     """Name, address and password are checked as one types."""
     app = make_app(ADMIN)
     async with app.run_test(size=(120, 28)) as pilot:
-        await pilot.press("4")
+        await pilot.press("5")
         await until(pilot, lambda: "alice@" in screen_text(app))
         await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, NewUserForm))
@@ -194,7 +194,7 @@ async def test_an_account_is_deleted_only_by_its_name(core: FakeCore, make_app: 
     core.add(*(container(f"web{index}") for index in range(held)))
     app = make_app(ADMIN)
     async with app.run_test(size=(120, 28)) as pilot:
-        await pilot.press("4")
+        await pilot.press("5")
         await until(pilot, lambda: "alice@" in screen_text(app))
         await pilot.press("down", "d")
         await until(pilot, lambda: not isinstance(app.screen, UsersPage))

@@ -163,12 +163,12 @@ async def test_sessions_leave_the_process_alone(make_app: MakeApp) -> None:
 async def test_the_second_session_parses_no_styles(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parsed styles belong to the process."""
     async with make_app().run_test() as pilot:
-        await pilot.press("n", "escape", "2", "3", "1")
+        await pilot.press("n", "escape", "2", "3", "4", "1")
     parsed: list[Any] = []
     monkeypatch.setattr("textual.css.stylesheet.parse", lambda *args, **_more: [parsed.append(args)])  # type: ignore[func-returns-value]
     app = make_app()
     async with app.run_test() as pilot:
-        await pilot.press("n", "escape", "2", "3", "1")
+        await pilot.press("n", "escape", "2", "3", "4", "1")
         assert isinstance(app.stylesheet, SharedStylesheet)
         assert app.stylesheet.rules
     assert parsed == []
@@ -195,7 +195,8 @@ async def test_every_size_of_terminal_holds(core: FakeCore, make_app: MakeApp, s
     async with app.run_test(size=size) as pilot:
         for keys in (
             "i", "i", "n escape", "d escape", "s escape", "z escape", "colon escape", "slash a enter escape",
-            "2", "p escape", "a escape", "3", "4", "n escape", "u escape", "1", "ctrl+t", "ctrl+l",
+            "2", "p escape", "a escape", "3", "slash a escape", "f escape", "tab", "space", "n escape", "4",
+            "5", "n escape", "u escape", "1", "v", "n escape", "escape", "u", "escape", "R escape", "ctrl+t", "ctrl+l",
         ):  # fmt: skip
             await pilot.press(*keys.split())
             await pilot.pause()
@@ -258,10 +259,10 @@ async def test_the_help_names_every_key(make_app: MakeApp) -> None:
 
 
 async def test_tenants_have_no_users_screen(make_app: MakeApp) -> None:
-    """Key 4 does nothing for a tenant."""
+    """Key 5 does nothing for a tenant."""
     app = make_app(ALICE)
     async with app.run_test() as pilot:
-        await pilot.press("4")
+        await pilot.press("5")
         assert isinstance(app.screen, ContainersPage)
         app.go("users")
         assert isinstance(app.screen, ContainersPage)

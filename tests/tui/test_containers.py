@@ -23,7 +23,8 @@ from openlxd_tui.shells import ShellResult
 from openlxd_tui.widgets.field import Field, Words
 from openlxd_tui.widgets.record_table import RecordTable
 from tests.tui.conftest import MakeApp
-from tests.tui.fakes import ADMIN, ALICE, NOW, ROOT, FakeCore, FakeShell, a_busy_day, container, operation, usage
+from tests.tui.fake_market import NOW
+from tests.tui.fakes import ADMIN, ALICE, ROOT, FakeCore, FakeShell, a_busy_day, container, operation, usage
 
 
 def page(app: OpenLXDApp) -> ContainersPage:
@@ -257,13 +258,13 @@ async def test_the_create_form_checks_as_one_types(core: FakeCore, make_app: Mak
         assert core.calls == []
 
 
-async def test_without_an_image_the_form_says_who_can_help(core: FakeCore, make_app: MakeApp) -> None:
-    """Nothing can be created from nothing, and the tenant reads what has to happen first."""
+async def test_without_an_image_the_form_says_where_there_are_some(core: FakeCore, make_app: MakeApp) -> None:
+    """Nothing can be created from nothing, and the tenant reads which key leads to images."""
     core.aliases = []
     app = make_app()
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("n")
-        await until(pilot, lambda: "An admin has to import" in screen_text(app))
+        await until(pilot, lambda: "choose one from the images" in screen_text(app))
         await pilot.press(*"web1", "ctrl+s")
         await until(pilot, lambda: "Choose an image." in screen_text(app))
         assert core.calls == []

@@ -49,7 +49,7 @@ async def test_suspension_reaches_an_open_session(tmp_path: Path) -> None:
         app = OpenLXDApp(core, alice, translator=Translator("en"), environment=environment, host_shell=shell)
         admin = OpenLXDApp(core, boss, translator=Translator("zh"), environment=environment, host_shell=shell)
         async with app.run_test() as tenant, admin.run_test(size=(120, 30)) as pilot:
-            await pilot.press("4")
+            await pilot.press("5")
             await until(pilot, lambda: "alice" in screen_text(admin))
             await pilot.press("s")
             await until(pilot, lambda: "停用 alice" in screen_text(admin))

@@ -1,0 +1,147 @@
+"""The two lines above the market's tables: which pane and how fresh the catalogue is, and what it is narrowed to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from textual import events
+from textual.message import Message
+
+from openlxd_core.domain.image import CatalogueState
+from openlxd_core.domain.text import clean
+from openlxd_core.i18n import N_, _
+from openlxd_tui.present import Cell, Piece, Tint, age
+from openlxd_tui.widgets.lines import Line
+from openlxd_tui.widgets.paint import fit, width_of
+
+PANES: tuple[tuple[str, str], ...] = (("offers", N_("Catalogue")), ("images", N_("On this host")))
+"""The panes and their titles."""
+CHIPS: tuple[tuple[str, str, str], ...] = (
+    ("f", "distribution", N_("Distribution")),
+    ("r", "release", N_("Release")),
+    ("a", "architecture", N_("Architecture")),
+    ("v", "variant", N_("Variant")),
+)
+"""Key, name and title of each filter."""
+
+
+def freshness(state: CatalogueState | None, *, servers: bool) -> tuple[str, Tint]:
+    """How fresh the catalogue is, and what is the matter where something is."""
+    if not servers:
+        return _(N_("No image server is set; only what is here can be used.")), "warn"
+    if state is None:
+        return _(N_("Reading…")), "faint"
+    if state.stale:
+        reason = clean(state.reason, 200)
+        if state.fetched_at is None:
+            return "▲ " + reason, "bad"
+        since = _(N_("Read {age} ago; since then:")).format(age=age(state.fetched_at))
+        return "▲ " + since + " " + reason, "warn"
+    if state.fetched_at is None:
+        return _(N_("Asking the image servers…")), "busy"
+    words = _(N_("{count} images, read {age} ago")).format(count=state.offers, age=age(state.fetched_at))
+    return (f"{words} ↻" if state.refreshing else words), "quiet"
+
+
+class PaneLine(Line):
+    """The two panes with how much each holds, and how fresh the catalogue is."""
+
+    GROUND = "ox-ground"
+
+    class Chosen(Message):
+        """A pane's title was clicked."""
+
+        def __init__(self, pane: str) -> None:
+            super().__init__()
+            self.pane = pane
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: tuple[str, int, int, CatalogueState | None, bool] = ("offers", 0, 0, None, True)
+
+    def tell(self, pane: str, offers: int, images: int, state: CatalogueState | None, *, servers: bool) -> None:
+        """Say this from now on."""
+        self._told = (pane, offers, images, state, servers)
+        self.refresh()
+
+    def _tabs(self) -> Cell:
+        pane, offers, images, _state, _servers = self._told
+        pieces: list[Piece] = []
+        for (name, title), count in zip(PANES, (offers, images), strict=True):
+            here = name == pane
+            pieces += [("▐" if here else " ", "accent"), (_(title), "accent" if here else "quiet")]
+            pieces += [(f" {count}", "text" if here else "faint"), ("▌" if here else " ", "accent")]
+        return tuple(pieces)
+
+    def pieces(self, width: int) -> Cell:
+        """Titles to the left, freshness to the right; that gives way."""
+        tabs = self._tabs()
+        room = width - width_of(tabs) - 3
+        if room < 8:
+            return fit(tabs, width)
+        words, tint = freshness(self._told[3], servers=self._told[4])
+        return (*tabs, ("  ", "text"), *fit(((words, tint),), room, "right"))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a title."""
+        left = 0
+        for index, (text, _tint) in enumerate(self._tabs()):
+            left += cell_len(text)
+            if event.x < left:
+                self.post_message(self.Chosen(PANES[index // 4][0]))
+                return
+
+
+class ChipLine(Line):
+    """The filters in force, each behind its key."""
+
+    GROUND = "ox-ground"
+
+    class Chosen(Message):
+        """A chip was clicked."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._values: dict[str, str] = {}
+
+    def tell(self, values: dict[str, str]) -> None:
+        """Show these values; an empty one means all."""
+        self._values = dict(values)
+        self.refresh()
+
+    def _chips(self, *, titles: bool) -> Sequence[tuple[str, Cell]]:
+        chips: list[tuple[str, Cell]] = []
+        for key, name, title in CHIPS:
+            value = self._values.get(name, "")
+            pieces: list[Piece] = [(f" {key} ", "accent")]
+            if titles or not value:
+                pieces.append((_(title), "quiet"))
+            if value:
+                pieces.append((f" {clean(value, 24)} " if titles else f"{clean(value, 24)} ", "accent"))
+                pieces.append(("✕ ", "faint"))
+            else:
+                pieces.append((" ", "text"))
+            chips.append((name, tuple(pieces)))
+        return chips
+
+    def _laid_out(self, width: int) -> Sequence[tuple[str, Cell]]:
+        chips = self._chips(titles=True)
+        return chips if sum(width_of(cell) for _name, cell in chips) <= width else self._chips(titles=False)
+
+    def pieces(self, width: int) -> Cell:
+        """Titles give way before values do."""
+        return tuple(piece for _name, cell in self._laid_out(width) for piece in cell)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a chip."""
+        left = 0
+        for name, cell in self._laid_out(self.size.width):
+            left += width_of(cell)
+            if event.x < left:
+                self.post_message(self.Chosen(name))
+                return
