@@ -35,7 +35,7 @@ async def _after(
     return WhmcsContainer.of(found) if over else WhmcsPending.during(found, operation)
 
 
-@endpoints.post("/whmcs/container/create", raises=(404,), summary="Make and start a container")
+@endpoints.post("/whmcs/container/create", status=201, raises=(404,), summary="Make and start a container")
 async def whmcs_create(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsCreate
 ) -> WhmcsContainer | WhmcsPending:

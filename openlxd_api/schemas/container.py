@@ -72,7 +72,7 @@ class NewSnapshot(Body):
     """A snapshot's name."""
 
     name: StrictStr | None = Field(
-        None, max_length=100, json_schema_extra={"pattern": "^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"}
+        None, min_length=1, max_length=100, json_schema_extra={"pattern": "^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"}
     )
     """The moment's date and time where it is left out."""
 

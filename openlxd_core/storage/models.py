@@ -100,6 +100,7 @@ class Container(Model):
 
     class Meta:
         table = "containers"
+        indexes = (("user_id", "name"),)  # a tenant's list must not read everybody's rows
 
 
 class Image(Model):

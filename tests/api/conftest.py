@@ -69,3 +69,12 @@ async def bob(core: Core) -> Actor:
 async def boss(core: Core) -> Actor:
     """An admin."""
     return await add_user(core, "boss", role=Role.ADMIN)
+
+
+@pytest.fixture
+async def slow_api(tmp_path: Path) -> AsyncIterator[Api]:
+    """An API on an LXD that takes its time, with alice in it."""
+    async with open_core(make_settings(tmp_path), lxd=SimulatedLxd(pace=0.3)) as core:
+        await add_user(core, "alice")
+        async with TestClient(TestServer(make_app(core))) as client:
+            yield Api(client, core)
