@@ -156,7 +156,11 @@ class Market:
         found = self._catalogue.search(
             text, distribution=distribution, release=release, architecture=architecture, variant=variant
         )
-        shown = [self._flagged(offer) for offer in found if actor.is_admin or offer.alias not in self._hidden]
+        hidden = frozenset() if actor.is_admin else self._hidden
+        special = self._special  # few: the others go by untouched, with each key that somebody types
+        shown = [
+            self._flagged(offer) if offer.alias in special else offer for offer in found if offer.alias not in hidden
+        ]
         if self._pinned:
             shown.sort(key=lambda offer: not offer.pinned)
         return shown
@@ -167,6 +171,10 @@ class Market:
         names: tuple[Literal["distribution", "release", "architecture", "variant"], ...]
         names = ("distribution", "release", "architecture", "variant")
         return {name: choices(offers, name) for name in names}
+
+    @property
+    def _special(self) -> set[str]:
+        return {*self._held, *self._hidden, *self._pinned, *self._under_way}
 
     def _flagged(self, offer: Offer) -> Offer:
         return with_flags(
