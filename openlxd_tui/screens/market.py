@@ -31,7 +31,7 @@ from openlxd_tui.widgets.filter_line import FilterLine
 from openlxd_tui.widgets.image_columns import Progress, image_columns, import_cell, offer_columns
 from openlxd_tui.widgets.image_details import ImageDetails
 from openlxd_tui.widgets.lines import Banner, KeyBar, TopBar
-from openlxd_tui.widgets.market_lines import CHIPS, ChipLine, PaneLine
+from openlxd_tui.widgets.market_lines import CHIPS, ChipLine, PaneLine, StaleLine
 from openlxd_tui.widgets.record_table import RecordTable, Span
 
 GATHER_SECONDS = 0.1
@@ -88,6 +88,7 @@ class MarketPage(MarketActions):
         yield TopBar()
         yield Banner()
         yield PaneLine()
+        yield StaleLine()
         yield FilterLine(_(N_("/ searches: ubuntu 24, debian cloud, alpin")))
         yield ChipLine()
         with Box(id="body"):
@@ -306,6 +307,7 @@ class MarketPage(MarketActions):
         self.query_one(PaneLine).tell(
             self._pane, len(self.offers.rows), len(self.images.rows), state, servers=self._has_servers
         )
+        self.query_one(StaleLine).tell(state)
         self.query_one(ChipLine).tell(self._chips)
 
     @on(Input.Changed, "#filter")
@@ -376,6 +378,12 @@ class MarketPage(MarketActions):
         except OpenLXDError as error:
             self.session.say_error(error)
         self.read_again()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The search's key means nothing while one types."""
+        if action == "search":
+            return not (self.is_mounted and self.query_one(FilterLine).has_focus)
+        return super().check_action(action, parameters)
 
     # Panes and details
 

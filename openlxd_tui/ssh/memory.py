@@ -20,6 +20,9 @@ from openlxd_tui.ssh.apps import forget_ended
 _SETTLE_SECONDS = 2.0
 _SWEEP_SOON, _SWEEP_OFTEN, _SWEEP_AT_LAST = 1.0, 10.0, 60.0
 _ENDED_MANY = 20
+_ROUND_SECONDS = 60.0
+_THRESHOLDS = (20_000, 20, 1_000_000)
+"""Young objects are looked at as ever; full rounds are ours to begin."""
 
 
 _SELF_CACHES = {
@@ -58,24 +61,28 @@ class Memory:
         self._ended = 0
         self._first_ended = 0.0
         self._swept = 0.0
+        self._thresholds = gc.get_threshold()
+        self._next_round: asyncio.TimerHandle | None = None
         self._freezing: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.TimerHandle | None = None
 
     def settle(self) -> None:
         """Keep what every session shares out of every later round; for a process that does nothing else."""
         self._settled = True
+        self._thresholds = gc.get_threshold()
+        gc.set_threshold(*_THRESHOLDS)
         untie_strips()
-        gc.collect()
-        gc.freeze()
+        self._round()
 
     def close(self) -> None:
         """No more rounds; give everything back to the collector."""
-        for handle in (self._freezing, self._sweeping):
+        for handle in (self._freezing, self._sweeping, self._next_round):
             if handle is not None:
                 handle.cancel()
-        self._freezing = self._sweeping = None
+        self._freezing = self._sweeping = self._next_round = None
         if self._settled:
             gc.unfreeze()
+            gc.set_threshold(*self._thresholds)
 
     def began(self) -> None:
         """A session has opened: once it has settled it is frozen."""
@@ -95,8 +102,15 @@ class Memory:
 
     def _freeze(self) -> None:
         self._freezing = None
-        gc.collect()  # of what is not frozen: the new sessions alone
+        self._round()
+
+    def _round(self) -> None:
+        """Untie what is not frozen (what is new since the last round), and freeze the rest."""
+        gc.collect()
         gc.freeze()
+        if self._next_round is not None:
+            self._next_round.cancel()
+        self._next_round = asyncio.get_running_loop().call_later(_ROUND_SECONDS, self._round)
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

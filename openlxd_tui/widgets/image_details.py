@@ -20,7 +20,7 @@ from openlxd_tui.widgets.image_columns import (
     rate_of,
     stage_of,
 )
-from openlxd_tui.widgets.paint import style_for, width_of
+from openlxd_tui.widgets.paint import fit, style_for, width_of
 
 
 class ImageDetails(Widget):
@@ -58,11 +58,22 @@ class ImageDetails(Widget):
         self._warn(text)
         if self.size.height > 12:
             text.append("\n")
-        for label, cell in self._facts():
-            title = _(label)
-            text.append(title + " " * max(1, 13 - width_of(((title, "quiet"),))), style_for(self.app, "quiet"))
-            self._line(text, cell)
+        facts = [self._fact(label, cell) for label, cell in self._facts()]
+        if self.size.width >= 70:  # beneath the table: two beside each other
+            half = -(-len(facts) // 2)
+            column = self.size.width // 2 - 1
+            for index in range(half):
+                pair = facts[index::half]
+                self._line(text, (*fit(pair[0], column), ("  ", "text"), *(fit(pair[1], column) if pair[1:] else ())))
+        else:
+            for fact in facts:
+                self._line(text, fact)
         return text
+
+    @staticmethod
+    def _fact(label: str, cell: Cell) -> Cell:
+        title = _(label)
+        return ((title + " " * max(1, 13 - width_of(((title, "quiet"),))), "quiet"), *cell)
 
     def _line(self, text: Text, cell: Cell) -> None:
         for part, tint in cell:
@@ -70,7 +81,8 @@ class ImageDetails(Widget):
         text.append("\n")
 
     def _import(self, text: Text, progress: Progress) -> None:
-        text.append("\n")
+        if self.size.height > 12:
+            text.append("\n")
         full, empty = bar(progress.percent / 100, 20)
         self._line(text, ((stage_of(progress), "busy"),))
         self._line(text, ((full, "busy"), (empty, "faint"), (f" {progress.percent}%", "text")))
@@ -84,14 +96,15 @@ class ImageDetails(Widget):
         words: list[Cell] = []
         if end is not None and end < now().date():
             words.append(
-                ((_(N_("Its makers stopped mending it on {day}.")).format(day=end.isoformat()), "bad"),)
+                ((_(N_("Its security updates ended on {day}.")).format(day=end.isoformat()), "bad"),)
             )  # fmt: skip
         if offer is not None and not offer.published:
             words.append(((_(N_("No image server builds it any more.")), "warn"),))
         if image is not None and image.status is ImageStatus.FAILED and self._progress is None:
             words.append(((_(N_("The import failed. Press i to try again.")), "bad"),))
-        for cell in words:
+        if words and self.size.height > 12:
             text.append("\n")
+        for cell in words:
             self._line(text, cell)
 
     def _facts(self) -> list[tuple[str, Cell]]:
@@ -116,7 +129,7 @@ class ImageDetails(Widget):
         if size:
             facts.append((N_("Size"), ((format_bytes(size), "text"),)))
         if offer is not None and offer.built_at is not None:
-            built = f"{moment(offer.built_at)}  "
+            built = f"{moment(offer.built_at)[:10]}  "
             facts.append((N_("Built"), ((built, "text"), (age(offer.built_at), "quiet"))))
         end = offer.end_of_life if offer else image.end_of_life if image else None
         if end is not None:

@@ -33,11 +33,9 @@ def freshness(state: CatalogueState | None, *, servers: bool) -> tuple[str, Tint
     if state is None:
         return _(N_("Reading…")), "faint"
     if state.stale:
-        reason = clean(state.reason, 200)
         if state.fetched_at is None:
-            return "▲ " + reason, "bad"
-        since = _(N_("Read {age} ago; since then:")).format(age=age(state.fetched_at))
-        return "▲ " + since + " " + reason, "warn"
+            return "▲ " + _(N_("never read")), "bad"
+        return "▲ " + _(N_("read {age} ago")).format(age=age(state.fetched_at)), "warn"
     if state.fetched_at is None:
         return _(N_("Asking the image servers…")), "busy"
     words = _(N_("{count} images, read {age} ago")).format(count=state.offers, age=age(state.fetched_at))
@@ -91,6 +89,30 @@ class PaneLine(Line):
             if event.x < left:
                 self.post_message(self.Chosen(PANES[index // 4][0]))
                 return
+
+
+class StaleLine(Line):
+    """Why the catalogue is an old one; takes no room while it is fresh."""
+
+    DEFAULT_CSS = "StaleLine { display: none; &.-shown { display: block; } }"
+    GROUND = "ox-ground"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reason = ""
+
+    def tell(self, state: CatalogueState | None) -> None:
+        """Show the reason of this state, where it has one and an old copy is shown."""
+        self._reason = state.reason if state is not None and state.stale and state.fetched_at else ""
+        self.set_class(bool(self._reason), "-shown")
+        self.refresh()
+
+    def pieces(self, width: int) -> Cell:
+        """An old copy is in use, and why."""
+        return (
+            (" ▲ ", "warn"),
+            (_(N_("An old copy is shown: {reason}")).format(reason=clean(self._reason, 200)), "warn"),
+        )
 
 
 class ChipLine(Line):

@@ -326,6 +326,7 @@ class FakeQuotas:
         number = number if number is not None else actor.user_id
         quota = self.core.quota_of.get(number, Quota())
         used = in_use(c for c in self.core.rows.values() if c.user_id == number)
+        used = replace(used, snapshots=sum(map(len, self.core.snapshots.held.values())))
         return type("QuotaState", (), {"quota": quota, "used": used, "left": quota.minus(used)})()
 
     async def set(self, _actor: Actor, number: int, quota: Quota) -> Any:

@@ -264,7 +264,7 @@ async def test_without_an_image_the_form_says_where_there_are_some(core: FakeCor
     app = make_app()
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("n")
-        await until(pilot, lambda: "choose one from the images" in screen_text(app))
+        await until(pilot, lambda: "Press Esc, then 3" in screen_text(app))
         await pilot.press(*"web1", "ctrl+s")
         await until(pilot, lambda: "Choose an image." in screen_text(app))
         assert core.calls == []
