@@ -159,11 +159,18 @@ async def _migrate(url: str) -> None:
     await asyncio.create_task(run())
 
 
+def _existing(file: Path) -> sqlite3.Connection:
+    """A connection for reading a file that exists. Not read-only where that can be helped: what a killed process left
+    half written must be rolled back first, and a read-only connection refuses to."""
+    mode = "rw" if os.access(file, os.W_OK) else "ro"
+    return sqlite3.connect(f"file:{file}?mode={mode}", uri=True, timeout=10)
+
+
 def _applied(file: Path) -> list[str]:
     if not file.exists() or file.stat().st_size == 0:
         return []
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)) as connection:
+        with contextlib.closing(_existing(file)) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if "tortoise_migrations" not in tables:
                 return []
@@ -204,7 +211,7 @@ def _copy(source: Path, target: Path) -> None:
     try:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with (
-            contextlib.closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=10)) as old,
+            contextlib.closing(_existing(source)) as old,
             contextlib.closing(sqlite3.connect(partial)) as new,
         ):
             old.backup(new)
@@ -253,7 +260,7 @@ def integrity(file: Path) -> list[str]:
     if not file.is_file():
         return [f"there is no file {file}"]
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)) as connection:
+        with contextlib.closing(_existing(file)) as connection:
             found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)") if row[0] != "ok"]
             found += [
                 f"row {row[1]} of {row[0]} points nowhere" for row in connection.execute("PRAGMA foreign_key_check")

@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import random
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -337,3 +339,35 @@ async def test_two_processes_that_read_then_write_lose_nothing(tmp_path: Path) -
     async with open_database(url):
         assert (await models.Setting.get(key="n")).value == 200
     assert await database.check(url) == []
+
+
+HALF = """
+import sqlite3, sys, time
+raw = sqlite3.connect(sys.argv[1], isolation_level=None)
+raw.execute("PRAGMA journal_mode=TRUNCATE")
+raw.execute("PRAGMA cache_size=1")
+raw.execute("BEGIN IMMEDIATE")
+for number in range(2000):
+    raw.execute("INSERT INTO settings (key, value) VALUES (?, ?)", (f"half-{number}", '"' + "x" * 500 + '"'))
+print("half", flush=True)
+time.sleep(60)
+"""
+
+
+async def test_what_a_killed_process_left_half_written_is_rolled_back(tmp_path: Path) -> None:
+    """SIGKILL between the first page and the commit: the next start opens, and so do a check and a copy."""
+    url, file = url_of(tmp_path), tmp_path / "openlxd.sqlite3"
+    async with open_database(url):
+        await put("whole", 1)
+    for look in (lambda: database.check(url), lambda: database.backup(url, tmp_path / "copy"), lambda: upgrade(url)):
+        process = subprocess.Popen([sys.executable, "-c", HALF, str(file)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"half\n"
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        assert file.with_name(file.name + "-journal").stat().st_size > 0
+        await look()
+        assert await database.check(url) == []
+    async with open_database(url):
+        assert [row.key for row in await models.Setting.all()] == ["whole"]
