@@ -115,6 +115,7 @@ class Market:
         self._reason: Message | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._failed_at = 0.0
+        self._updated_from: datetime | None = None
         self._held: dict[str, str] = {}
         self._hidden: frozenset[str] = frozenset()
         self._pinned: frozenset[str] = frozenset()
@@ -344,9 +345,13 @@ class Market:
         return self._refreshing is not None and not self._refreshing.done()
 
     async def _refresh_once(self) -> None:
+        await asyncio.shield(self._begin_refresh())
+
+    def _begin_refresh(self) -> asyncio.Task[None]:
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.create_task(self._refresh())
-        await asyncio.shield(self._refreshing)
+            self._refreshing.add_done_callback(_seen)
+        return self._refreshing
 
     async def _refresh(self) -> None:
         lock = FileLock(self._directory / "refresh.lock")
@@ -462,8 +467,9 @@ class Market:
             return
         await self._imports.sweep()
         if self._due():
-            with contextlib.suppress(OpenLXDError):
-                await self._refresh_once()
+            self._begin_refresh()  # not waited for: a slow server must not keep the rows from following LXD
+        if self._updated_from != self._state.fetched_at:  # once for each list: one that fails is not tried for ever
+            self._updated_from = self._state.fetched_at
             await self.update_imported()
         if self._live.state.reachable:
             await self._images.sync()
@@ -487,3 +493,8 @@ class Market:
             with contextlib.suppress(OpenLXDError):
                 if offer := self._newer(row.alias, row.fingerprint):
                     await self._start(await self._imports.begin(SYSTEM, offer))
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("refresh_failed", exc_info=error)

@@ -23,6 +23,7 @@ from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.market import source
 from openlxd_core.services import market
 from openlxd_core.settings import Settings, load_settings
+from openlxd_core.storage import models
 from tests.market.conftest import metadata
 from tests.support.core import eventually, finish, make_settings
 from tests.support.simplestreams import INDEX, PRODUCTS, ImageServer
@@ -298,6 +299,22 @@ async def test_the_unknown_is_unknown(core: Core, alice: Actor) -> None:
         await core.market.import_image(alice, "\x1b]0;x\x07evil")
     assert is_plain(str(told.value))
     assert json.dumps(str(told.value))
+
+
+async def test_a_slow_server_does_not_keep_the_rows_from_following_lxd(
+    settings: Settings, server: ImageServer, lxd: SimulatedLxd
+) -> None:
+    """What lxc does is noticed while the list is waited for."""
+    server.break_("*", "silence")
+    async with open_core(settings, lxd=lxd) as core:
+        await eventually(lambda: server.asked[INDEX] > 0, "the server was asked")
+        lxd.add_image("by/hand")
+
+        async def there() -> bool:
+            return "by/hand" in [row.alias for row in await models.Image.all()]
+
+        await eventually(there, "the row is there")
+        assert core.market.catalogue_state().refreshing
 
 
 @pytest.mark.parametrize(
