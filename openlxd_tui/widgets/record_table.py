@@ -126,6 +126,8 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         self._drawn: dict[int, tuple[str, tuple[Cell, ...]]] = {}
         self._layout_for: tuple[int, str] | None = None
         self._placed: list[tuple[Column[T], int]] = []
+        self._room_for: tuple[Size, bool] | None = None
+        self._width = 0
 
     # What is shown
 
@@ -307,9 +309,16 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         self._drawn = {y: drawn for y, drawn in self._drawn.items() if y < self.size.height}
         self._show_cursor()
 
+    def _room(self) -> int:
+        """The width of a line. Textual reckons it anew from the layout each time; a paint asks for it by the line."""
+        mark = (self.size, self.show_vertical_scrollbar)
+        if self._room_for != mark:
+            self._room_for, self._width = mark, self.scrollable_content_region.width
+        return self._width
+
     def _places(self) -> list[tuple[Column[T], int]]:
         """The columns that fit, each with its width."""
-        width = self.scrollable_content_region.width
+        width = self._room()
         if self._layout_for == (width, self.app.theme):
             return self._placed
         room = width - 2
@@ -374,7 +383,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
 
     def render_line(self, y: int) -> Strip:
         """One visible line: the titles, then the records from the scroll position on."""
-        width = self.scrollable_content_region.width
+        width = self._room()
         if y == 0:
             return strip_of(self.app, self._titles(), width, on="ox-ground")
         index = self.scroll_offset.y + y - 1

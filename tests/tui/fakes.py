@@ -287,10 +287,12 @@ class FakeOperations:
 
     def __init__(self, core: FakeCore) -> None:
         self.core = core
+        self.only_own = False
 
-    async def list(self, _actor: Actor, *, active: bool = False, limit: int = 100) -> Sequence[Operation]:
+    async def list(self, actor: Actor, *, active: bool = False, limit: int = 100) -> Sequence[Operation]:
         """What runs."""
-        return [op for op in self.core.under_way.values() if not (active and op.ended)][:limit]
+        seen = [o for o in self.core.under_way.values() if not self.only_own or o.user_id == actor.user_id]
+        return [op for op in seen if not (active and op.ended)][:limit]
 
     async def cancel(self, actor: Actor, operation_id: str) -> Operation:
         """Give it up."""
