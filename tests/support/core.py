@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
+import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -18,18 +19,22 @@ from openlxd_core.domain.actor import SYSTEM, Actor, Role
 from openlxd_core.domain.operation import Operation
 from openlxd_core.domain.quota import Quota
 from openlxd_core.settings import Settings
-from openlxd_core.storage.database import upgrade
+from openlxd_core.storage.database import MIGRATIONS, upgrade
 
 PASSWORD = "correct horse"
 
 
 @cache
 def _empty_database() -> Path:
-    """An upgraded database without rows, made once a run: the migrations cost more than most tests."""
-    file = Path(tempfile.mkdtemp(prefix="olx-database-")) / "openlxd.sqlite3"
-    with ThreadPoolExecutor(1) as pool:  # a loop may be running here
-        pool.submit(lambda: asyncio.run(upgrade(f"sqlite://{file}"))).result()
-    atexit.register(shutil.rmtree, file.parent, ignore_errors=True)
+    """An upgraded database without rows, made once for each set of migrations: they cost more than most tests."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(MIGRATIONS.glob("*.py")))).hexdigest()
+    file = Path(tempfile.gettempdir()) / f"olx-database-{os.getuid()}-{digest[:16]}.sqlite3"
+    if not file.exists():
+        with tempfile.TemporaryDirectory(prefix="olx-database-") as folder:
+            fresh = Path(folder) / "fresh.sqlite3"
+            with ThreadPoolExecutor(1) as pool:  # a loop may be running here
+                pool.submit(lambda: asyncio.run(upgrade(f"sqlite://{fresh}"))).result()
+            fresh.replace(file)
     return file
 
 
