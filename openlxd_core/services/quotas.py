@@ -67,6 +67,7 @@ class Quotas:
 
     async def _state(self, user_id: int) -> QuotaState:
         quota, used = await quota_of(user_id, self._settings), await used_by(user_id)
+        used = replace(used, snapshots=await models.Snapshot.filter(container__user_id=user_id).count())
         return QuotaState(quota, used, quota.minus(used))
 
     async def set(self, actor: Actor, user: int | str, quota: Quota) -> QuotaState:
