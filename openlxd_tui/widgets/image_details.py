@@ -50,7 +50,8 @@ class ImageDetails(Widget):
         if about is None:
             return text
         text.append(clean(about.alias, 100) + "\n", style_for(self.app, "accent", bold=True))
-        self._line(text, offer_state(offer) if offer is not None else image_state(image) if image else ())
+        if self._progress is None:
+            self._line(text, offer_state(offer) if offer is not None else image_state(image) if image else ())
         if image is not None and image.description:
             self._line(text, ((clean(image.description, 200), "quiet"),))
         if self._progress is not None:

@@ -9,6 +9,7 @@ import asyncio
 import html
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -21,6 +22,11 @@ from tests.tui.fakes import FakeShell, fake_core
 from tests.tui.scenes import SCENES, Scene
 
 FONTS = "Menlo, Consolas, 'DejaVu Sans Mono', 'Noto Sans Mono CJK SC', 'WenQuanYi Micro Hei Mono', monospace"
+README = {
+    "containers-readme": Scene(size=(124, 18)),
+    "market-readme": replace(SCENES["market"], keys=("3", "end", "up", "up"), size=(124, 22)),
+}
+"""The README's own."""
 HOME = Path(__file__).parents[2] / "docs" / "pictures"
 
 
@@ -63,10 +69,10 @@ def main() -> None:
     """Draw what was asked for."""
     present.now = lambda: NOW
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else HOME
-    names = sys.argv[2:] or (list(SCENES) if len(sys.argv) > 1 else ["containers-readme"])
+    names = sys.argv[2:] or (list(SCENES) if len(sys.argv) > 1 else list(README))
     target.mkdir(parents=True, exist_ok=True)
     for name in names:
-        scene = Scene(size=(124, 18)) if name == "containers-readme" else SCENES[name]
+        scene = README.get(name) or SCENES[name]
         for language in ("en", "zh"):
             svg = lighten(asyncio.run(draw(scene, language)))
             (target / f"{name.removesuffix('-readme')}-{language}.svg").write_text(svg)

@@ -15,7 +15,17 @@ from openlxd_tui.app import OpenLXDApp
 from tests.tui.fakes import FakeShell, fake_core
 from tests.tui.scenes import SCENES
 
-_NOT_BOTH = {"containers-huge", "containers-20x5", "create-20x5", "hostile", "no-color", "sixteen-colours", "light"}
+_NOT_BOTH = {
+    "containers-huge",
+    "containers-20x5",
+    "create-20x5",
+    "hostile",
+    "no-color",
+    "sixteen-colours",
+    "light",
+    "market-20x5",
+    "market-no-color",
+}
 CASES = [(name, language) for name in SCENES for language in ("en", "zh") if language == "en" or name not in _NOT_BOTH]
 
 
