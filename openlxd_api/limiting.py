@@ -49,14 +49,17 @@ class Limiter:
         """Count a try to register. Raises RateLimited."""
         await self._both(self._register, "register", address, account)
 
+    async def sealed(self, user_id: int | None, address: str) -> None:
+        """Count a request whose idempotency key costs a slow digest. Raises RateLimited."""
+        await self._take(self._exact, self._sign_in, "sealed", _who(user_id, address))
+
     async def _both(self, item: RateLimitItem, what: str, address: str, account: str) -> None:
         for who in (f"address:{source_of(address)}", f"account:{account.strip().lower()[:255]}"):
             await self._take(self._exact, item, what, who)
 
     async def ask(self, user_id: int | None, address: str) -> None:
         """Count a request of somebody, or of nobody in particular at an address. Raises RateLimited."""
-        who = f"user:{user_id}" if user_id is not None else f"address:{source_of(address)}"
-        await self._take(self._coarse, self._api, "api", who)
+        await self._take(self._coarse, self._api, "api", _who(user_id, address))
 
     async def _take(self, limiter: RateLimiter, item: RateLimitItem, what: str, who: str) -> None:
         if await limiter.hit(item, what, who):
@@ -64,3 +67,7 @@ class Limiter:
         until = (await limiter.get_window_stats(item, what, who)).reset_time
         wait = max(1.0, until - time.time())
         raise RateLimited(N_("Too many requests. Try again in {seconds} seconds."), wait)
+
+
+def _who(user_id: int | None, address: str) -> str:
+    return f"user:{user_id}" if user_id is not None else f"address:{source_of(address)}"

@@ -19,7 +19,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from openlxd_api.body import read_body
 from openlxd_api.errors import HttpProblem, error_response, problem_response
-from openlxd_api.parts import ACTOR, CORE
+from openlxd_api.parts import ACTOR, CORE, LIMITER
 from openlxd_core.domain.errors import BadRequest, Conflict, OpenLXDError, RateLimited, ValidationFailed
 from openlxd_core.i18n import N_
 
@@ -40,6 +40,8 @@ async def once(
         raise ValidationFailed.of(HEADER, N_("An idempotency key has 1 to 255 letters, digits and _ . : - in it."))
     raw = await read_body(request)
     told = b"\n".join((request.method.encode(), request.raw_path.encode(), hashlib.sha256(raw).digest()))
+    if secret:
+        await request.app[LIMITER].sealed(actor.user_id, actor.address)
     digest = await asyncio.to_thread(_slow_digest, told, key) if secret else hashlib.sha256(told).hexdigest()
     seal = _seal(request, told, key) if secret else None
     first = await service.begin(actor, key, digest)

@@ -51,8 +51,8 @@ __all__ = [
 _HANDED_IN = frozenset(
     {"core", "actor", "client", "token", "waiter", "limiter", "meter", "app", "body", "query", "resume"}
 )
-_NOT_A_PATH = "(?!(?:list|remote|import|publish|refresh)$)"
-"""An alias is none of the words that are paths beside it."""
+_NOT_A_PATH = "(?!(?:list|remote|import|publish|refresh|.*/info)$)"
+"""An alias at the end of a path is none of the paths beside it."""
 SLASHES = frozenset({"alias"})
 """The parts of paths that may hold slashes, sent raw or as %2F."""
 
@@ -108,7 +108,9 @@ class Endpoint:
         def narrowed(match: re.Match[str]) -> str:
             if match[1] in self.numbers:
                 return f"{{{match[1]}:[0-9]{{1,9}}}}"
-            return f"{{{match[1]}:{_NOT_A_PATH}.+}}" if match[1] in SLASHES else match[0]
+            if match[1] not in SLASHES:
+                return match[0]
+            return f"{{{match[1]}:{_NOT_A_PATH if self.path.endswith(match[0]) else ''}.+}}"
 
         return re.sub(r"\{(\w+)\}", narrowed, self.path)
 

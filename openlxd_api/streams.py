@@ -13,10 +13,9 @@ from aiohttp import web
 from openlxd_api.answers import Event, Stream
 from openlxd_api.parts import ACTOR, HEADERS, IDENTIFY, METER, STOPPING
 from openlxd_core.domain.errors import BadRequest, OpenLXDError, RateLimited
-from openlxd_core.domain.feed import Change
 from openlxd_core.i18n import N_, _
 
-LOOK_SECONDS = 3.0
+LOOK_SECONDS = 2.0
 """How often a stream looks whether its credential still holds; a suspension or a new password is felt at once."""
 BEAT_SECONDS = 15.0
 """A comment is sent after this much silence, so that no proxy takes the stream for dead."""
@@ -34,11 +33,6 @@ def last_event_id(request: web.Request) -> int | None:
     if not (said.isascii() and said.isdigit() and len(said) <= 18):
         raise BadRequest(N_("Last-Event-ID is not an id of ours."))
     return int(said)
-
-
-def concerns_sign_in(change: Change) -> bool:
-    """Whether a change may end somebody's sign-in."""
-    return change.topic == "user" and change.verb in ("suspended", "deleted", "password", "updated")
 
 
 async def serve_stream(request: web.Request, stream: Stream) -> web.StreamResponse:

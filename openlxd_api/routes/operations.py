@@ -49,7 +49,5 @@ async def follow_operation(core: Core, actor: Actor, id: str) -> Stream:  # noqa
                     yield Event("operation", OperationView.of(found))
                     if found.ended:
                         return
-                elif change.topic == "user":
-                    yield Event(f"user.{change.verb}", {})
 
     return Stream(events())
