@@ -125,12 +125,11 @@ def image_state(image: Image) -> Cell:
 
 
 def _named(alias: str, *, pinned: bool, hidden: bool) -> Cell:
-    """A name, with a star where it is pinned and struck through by words where it is hidden."""
+    """A name, with its marks where it is pinned, and where it is hidden from tenants."""
     pieces: list[Piece] = [("★ ", "accent")] if pinned else []
-    pieces.append((clean(alias, 100), "faint" if hidden else "text"))
     if hidden:
-        pieces.append((" " + _(N_("(hidden)")), "warn"))
-    return tuple(pieces)
+        pieces.append(("⊘ ", "warn"))
+    return (*pieces, (clean(alias, 100), "faint" if hidden else "text"))
 
 
 def offer_columns() -> list[Column[Offer]]:

@@ -99,6 +99,8 @@ class ImageDetails(Widget):
             words.append(
                 ((_(N_("Its security updates ended on {day}.")).format(day=end.isoformat()), "bad"),)
             )  # fmt: skip
+        if offer is not None and offer.hidden:
+            words.append(((_(N_("⊘ Hidden from tenants.")), "warn"),))
         if offer is not None and not offer.published:
             words.append(((_(N_("No image server builds it any more.")), "warn"),))
         if image is not None and image.status is ImageStatus.FAILED and self._progress is None:

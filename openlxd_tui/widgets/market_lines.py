@@ -29,7 +29,7 @@ CHIPS: tuple[tuple[str, str, str], ...] = (
 def freshness(state: CatalogueState | None, *, servers: bool) -> tuple[str, Tint]:
     """How fresh the catalogue is, and what is the matter where something is."""
     if not servers:
-        return _(N_("No image server is set; only what is here can be used.")), "warn"
+        return _(N_("No image server is set.")), "warn"
     if state is None:
         return _(N_("Reading…")), "faint"
     if state.stale:

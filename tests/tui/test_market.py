@@ -289,12 +289,27 @@ async def test_admins_pin_and_hide(stocked: FakeCore, make_app: MakeApp) -> None
         await until(pilot, lambda: "★ fedora/43" in screen_text(app))
         await until(tenant, lambda: theirs.offers.rows[0].alias == "fedora/43")
         await pilot.press("h")
-        await until(pilot, lambda: "fedora/43 (hidden)" in screen_text(app))
+        await until(pilot, lambda: "⊘ fedora/43" in screen_text(app) and "Hidden from tenants." in screen_text(app))
         await until(tenant, lambda: all(row.alias != "fedora/43" for row in theirs.offers.rows))
         await pilot.press("h")
         await until(tenant, lambda: theirs.offers.rows[0].alias == "fedora/43")
         await pilot.press("p")
         await until(pilot, lambda: "★" not in screen_text(app))
+
+
+async def test_the_smallest_terminal_can_search(stocked: FakeCore, make_app: MakeApp) -> None:
+    """At 20×5 there are two images and the keys; the search line comes up when it is asked for."""
+    app = make_app()
+    async with app.run_test(size=(20, 5)) as pilot:
+        page = await enter(app, pilot)
+        assert "alpine/3.21" in screen_text(app)
+        assert "searches" not in screen_text(app)
+        await pilot.press("slash")
+        await until(pilot, lambda: page.query_one("#filter").has_focus)
+        await pilot.press(*"fed")
+        await until(pilot, lambda: "fedora/43" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: page.offers.has_focus and "fed\n" not in screen_text(app))
 
 
 async def test_a_stale_catalogue_says_so(stocked: FakeCore, make_app: MakeApp) -> None:
