@@ -60,7 +60,7 @@ class Settings(BaseModel):
     rate_login: str = "30/minute"
     """Tries to sign in, for one address and for one account; failed ones are limited closer still."""
     rate_register: str = "10/hour"
-    """Tries to register, for one address."""
+    """Tries to register, for one address and for one user name."""
     rate_api: str = "3000/minute"
     """Requests to the API, for one account, and for one address that has not signed in."""
     lxd: str = "auto"

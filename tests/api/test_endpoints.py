@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -327,6 +328,29 @@ async def test_a_secret_is_answered_again_and_kept_from_the_database(api: Api, a
     stored = b"".join(path.read_bytes() for path in api.core.settings.state_dir.glob("openlxd.sqlite3*"))
     assert first["api_key"].encode() not in stored
     assert one["token"].encode() not in stored
+
+
+async def test_every_refusal_is_said_in_the_callers_language(api: Api, alice: Actor) -> None:
+    """Sentence and fields, of the front end's own errors and the core's, and of an operation's."""
+    token = await api.sign_in("alice")
+    await _data(await api.ask("POST", "/containers", token=token, json=ORDER), 201)
+    for method, path, body in (
+        ("POST", "/containers", ORDER),
+        ("POST", "/containers", {**ORDER, "name": "web2", "cpu": 99}),
+        ("POST", "/containers", {"name": "-"}),
+        ("POST", "/containers?wait=x", ORDER),
+        ("POST", "/whmcs/container/create", {**ORDER, "ipv4": "none"}),
+        ("POST", "/whmcs/container/start", {}),
+        ("GET", "/containers/none", None),
+        ("GET", "/users", None),
+        ("GET", "/nothing", None),
+        ("PUT", "/containers", None),
+    ):
+        answer = await api.ask(method, path, token=token, json=body, headers={"Accept-Language": "zh-CN"})
+        refused = await answer.json()
+        assert answer.status >= 400
+        for sentence in (refused["message"], *refused.get("fields", {}).values()):
+            assert re.search(r"[\u4e00-\u9fff]", sentence), (path, sentence)
 
 
 async def test_the_audit_tells_who_did_what(api: Api, alice: Actor) -> None:
