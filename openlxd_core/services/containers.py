@@ -79,8 +79,13 @@ class Containers:
     async def list(self, actor: Actor) -> Sequence[Container]:
         """A tenant's own, an admin's all, by name. Costs LXD nothing."""
         require(actor, Action.CONTAINER_VIEW)
-        found = models.Container.all() if actor.is_admin else models.Container.filter(user_id=actor.user_id)
-        return [to_container(row) for row in await found.select_related("user").order_by("name")]
+        if actor.is_admin:
+            return [to_container(row) for row in await models.Container.all().select_related("user").order_by("name")]
+        rows = await models.Container.filter(user_id=actor.user_id).order_by("name")
+        owner = models.User(id=actor.user_id, username=actor.username)  # each row's, so none is read with it
+        for row in rows:
+            row.user = owner
+        return [to_container(row) for row in rows]
 
     async def get(self, actor: Actor, name: str) -> Container:
         """One container. Raises NotFound, alike for another's and none."""
