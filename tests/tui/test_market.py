@@ -297,6 +297,18 @@ async def test_admins_pin_and_hide(stocked: FakeCore, make_app: MakeApp) -> None
         await until(pilot, lambda: "★" not in screen_text(app))
 
 
+async def test_the_palette_knows_the_markets_commands(stocked: FakeCore, make_app: MakeApp) -> None:
+    """What a key does is found by its words, too."""
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        page = await enter(app, pilot)
+        page.offers.seek("ubuntu/22.04")
+        await pilot.press("colon", *"import", "enter")
+        await until(pilot, lambda: stocked.calls == [("import", "ubuntu/22.04")])
+        await pilot.press("colon", *"variant", "enter")
+        await until(pilot, lambda: "Type to narrow" in screen_text(app))
+
+
 async def test_the_smallest_terminal_can_search(stocked: FakeCore, make_app: MakeApp) -> None:
     """At 20×5 there are two images and the keys; the search line comes up when it is asked for."""
     app = make_app()

@@ -133,6 +133,23 @@ async def test_snapshots_and_an_image_of_one(core: Core) -> None:
     assert [image.alias for image in await core.market.images(bob)] == ["debian/12"]
 
 
+async def test_a_container_is_reinstalled_from_an_image_that_is_not_here(core: Core) -> None:
+    """R, another image, the name typed: the image is imported and the container is as new under its name."""
+    alice = await add_user(core, "alice")
+    made = await core.containers.create(alice, "web1", "debian/12", 1, "512MiB", "1GiB")
+    await core.operations.wait(alice, made.id, 10)
+    app = session(core, alice)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await until(pilot, lambda: "● running" in screen_text(app))
+        await pilot.press("R")
+        await until(pilot, lambda: "everything in it and its snapshots are lost" in screen_text(app))
+        await pilot.press("enter", "end", "enter", "tab", *"web1")
+        await until(pilot, lambda: "alpine/3.19" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "web1 is as new." in toasts(app))
+    assert (await core.containers.get(alice, "web1")).image == "alpine/3.19"
+
+
 async def test_a_failing_server_is_told_with_the_old_copy(core: Core, server: ImageServer) -> None:
     """The catalogue stays, with its age; ^r asks again, and finds the server well."""
     alice = await add_user(core, "alice", role=Role.ADMIN)
