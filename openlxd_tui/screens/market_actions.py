@@ -156,9 +156,7 @@ class MarketActions(Page):
         if image.users:
             names = [clean(name, 63) for name in image.users[:NAMED_MOST]]
             names += ["…"] if len(image.users) > NAMED_MOST else []
-            explanation = _(N_("{count} containers were made from it: {names}. They keep working.")).format(
-                count=len(image.users), names=", ".join(names)
-            )
+            explanation = _(N_("Containers made from it: {names}. They keep working.")).format(names=", ".join(names))
         elif image.private:
             explanation = _(N_("Nobody else has it: it is gone for good."))
         else:

@@ -247,7 +247,7 @@ async def test_delete_warns_and_wants_the_name_typed(stocked: FakeCore, make_app
         page = await enter(app, pilot)
         page.offers.seek("debian/12")
         await pilot.press("d")
-        await until(pilot, lambda: "1 containers were made from it: web1. They keep" in screen_text(app))
+        await until(pilot, lambda: "Containers made from it: web1. They keep" in screen_text(app))
         await pilot.press(*"debian/1", "enter")
         assert stocked.calls == []
         await pilot.press("2", "enter")
