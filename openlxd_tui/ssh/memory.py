@@ -9,6 +9,7 @@ sessions leave (an app is one great knot) is untied in rounds of our own, when f
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import functools
 import gc
 from typing import Any
@@ -17,13 +18,15 @@ from textual.strip import Strip
 
 from openlxd_tui.ssh.apps import forget_ended
 
-_SETTLE_SECONDS = 2.0
-_SWEEP_SOON, _SWEEP_OFTEN, _SWEEP_AT_LAST = 1.0, 10.0, 60.0
-_ENDED_MANY = 20
+_LOOK_SECONDS = 5.0
+_SETTLED_SECONDS = 10.0
+"""A session that has lived this long is frozen; most that are cut off never are."""
+_SWEEP_SOON, _SWEEP_AT_LAST = 0.5, 60.0
+_SWEEP_SHARE = 10
+"""Deep sweeps take a tenth of the time at the most: they are dearer the more sessions live."""
 _ROUND_SECONDS = 60.0
 _THRESHOLDS = (20_000, 20, 1_000_000)
 """Young objects are looked at as ever; full rounds are ours to begin."""
-
 
 _SELF_CACHES = {
     "adjust_cell_length": "_line_length_cache",
@@ -52,19 +55,24 @@ def _untied(method: Any, cache: str) -> Any:
     return call
 
 
+_trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own
+
+
 class Memory:
     """What the collector sees, for the one process that serves sessions."""
 
     def __init__(self) -> None:
         self._settled = False
-        self._live = 0
-        self._ended = 0
-        self._first_ended = 0.0
-        self._swept = 0.0
         self._thresholds = gc.get_threshold()
-        self._next_round: asyncio.TimerHandle | None = None
-        self._freezing: asyncio.TimerHandle | None = None
+        self._young: dict[object, float] = {}
+        """Sessions that live and are not frozen, and when each began."""
+        self._frozen: set[object] = set()
+        self._frozen_gone = 0
+        self._first_gone = 0.0
+        self._swept = self._cost = 0.0
+        self._rounds: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.TimerHandle | None = None
+        self._frozen_at = 0.0
 
     def settle(self) -> None:
         """Keep what every session shares out of every later round; for a process that does nothing else."""
@@ -72,58 +80,69 @@ class Memory:
         self._thresholds = gc.get_threshold()
         gc.set_threshold(*_THRESHOLDS)
         untie_strips()
-        self._round()
+        self._freeze()
+        self._look()
 
     def close(self) -> None:
         """No more rounds; give everything back to the collector."""
-        for handle in (self._freezing, self._sweeping, self._next_round):
+        for handle in (self._rounds, self._sweeping):
             if handle is not None:
                 handle.cancel()
-        self._freezing = self._sweeping = self._next_round = None
+        self._rounds = self._sweeping = None
         if self._settled:
             gc.unfreeze()
             gc.set_threshold(*self._thresholds)
 
-    def began(self) -> None:
-        """A session has opened: once it has settled it is frozen."""
-        self._live += 1
-        if self._settled and self._freezing is None:
-            self._freezing = asyncio.get_running_loop().call_later(_SETTLE_SECONDS, self._freeze)
+    def began(self, session: object) -> None:
+        """A session has opened."""
+        self._young[session] = asyncio.get_running_loop().time()
 
-    def ended(self) -> None:
-        """A session is over: what it leaves is freed in one of the next rounds."""
+    def ended(self, session: object) -> None:
+        """A session is over: what it leaves is freed in one of the next sweeps."""
         loop = asyncio.get_running_loop()
-        self._live -= 1
-        self._ended += 1
-        if self._ended == 1:
-            self._first_ended = loop.time()
+        if self._young.pop(session, None) is None:
+            self._frozen.discard(session)
+            self._first_gone = self._first_gone or loop.time()
+            self._frozen_gone += 1
         if self._sweeping is None:
             self._sweeping = loop.call_later(_SWEEP_SOON, self._sweep)
 
-    def _freeze(self) -> None:
-        self._freezing = None
-        self._round()
+    def _look(self) -> None:
+        """Freeze sessions that have settled; once a minute, whatever is new."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if any(now - began >= _SETTLED_SECONDS for began in self._young.values()):
+            self._frozen.update(self._young)
+            self._young.clear()
+            self._freeze()
+        elif now - self._frozen_at >= _ROUND_SECONDS:
+            gc.collect()
+            self._frozen_at = now
+        self._rounds = loop.call_later(_LOOK_SECONDS, self._look)
 
-    def _round(self) -> None:
-        """Untie what is not frozen (what is new since the last round), and freeze the rest."""
-        gc.collect()
+    def _freeze(self) -> None:
+        gc.collect()  # of what is not frozen yet
         gc.freeze()
-        if self._next_round is not None:
-            self._next_round.cancel()
-        self._next_round = asyncio.get_running_loop().call_later(_ROUND_SECONDS, self._round)
+        self._frozen_at = asyncio.get_running_loop().time()
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         self._sweeping = None
         now = loop.time()
-        many = self._ended >= _ENDED_MANY and now - self._swept >= _SWEEP_OFTEN
-        if self._settled and self._live > 0 and not many and now - self._first_ended < _SWEEP_AT_LAST:
-            self._sweeping = loop.call_later(_SWEEP_SOON, self._sweep)
-            return
-        self._ended, self._swept = 0, now
+        due = now - self._swept >= _SWEEP_SHARE * self._cost
+        old = self._frozen_gone > 0 and now - self._first_gone >= _SWEEP_AT_LAST
+        deep = self._settled and self._frozen_gone > 0 and due and (old or self._frozen_gone >= len(self._frozen))
         forget_ended()
-        if self._settled:
+        if deep:
             gc.unfreeze()
         gc.collect()
-        if self._settled:
+        if deep:
             gc.freeze()
+            self._frozen.update(self._young)
+            self._young.clear()
+            self._frozen_gone, self._first_gone = 0, 0.0
+            self._swept, self._cost = now, loop.time() - now
+        if _trim is not None:
+            _trim(0)  # what is free goes back to the system
+        if self._frozen_gone:
+            self._sweeping = loop.call_later(_LOOK_SECONDS, self._sweep)

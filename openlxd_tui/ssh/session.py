@@ -174,12 +174,12 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
     async def run_app(self) -> int:
         """Run the console's app on the terminal until it ends, or the client goes."""
         self._app = self._console.make_app(self)
-        self._console.memory.began()
+        self._console.memory.began(self)
         try:
             return await run(self._app, self)
         finally:
             self._app = None
-            self._console.memory.ended()
+            self._console.memory.ended(self)
 
     async def end(self, reason: Message) -> None:
         """Show ``reason``, stop what runs and close."""
