@@ -41,7 +41,15 @@ async def whmcs_create(
 ) -> WhmcsContainer | WhmcsPending:
     """Answers once it runs, or with 202 and ``creating``. One that exists is a conflict."""
     operation = await core.containers.create(
-        actor, body.name, body.image, body.cpu, body.memory, body.disk, owner=body.owner
+        actor,
+        body.name,
+        body.image,
+        body.cpu,
+        body.memory,
+        body.disk,
+        owner=body.owner,
+        ipv4=body.ipv4,
+        ipv6=body.ipv6,
     )
     return await _after(core, actor, waiter, operation, query)
 

@@ -229,17 +229,24 @@ Count = Annotated[
 ]
 
 
-def _address(value: Any) -> str:
-    if value != "auto":
-        raise ValueError(N_("Only auto is possible: addresses are given out by the network of the host."))
-    return "auto"
+def _address(version: int) -> Any:
+    """``auto``, ``none`` or an address; the services say whether it is one of the network's."""
+    examples = {4: "10.77.0.20", 6: "fd42:77::20"}
+    return Annotated[
+        StrictStr,
+        Field(max_length=45),
+        WithJsonSchema(
+            {
+                "anyOf": [{"type": "string", "enum": ["auto", "none"]}, {"type": "string", "format": f"ipv{version}"}],
+                "description": "auto: given out by the host's network; none; or a free address of that network.",
+                "examples": ["auto", "none", examples[version]],
+            }
+        ),
+    ]
 
 
-Address = Annotated[
-    StrictStr,
-    BeforeValidator(_address),
-    WithJsonSchema({"type": "string", "enum": ["auto"], "description": "Given out by the network of the host."}),
-]
+IPv4 = _address(4)
+IPv6 = _address(6)
 
 
 class WhmcsCreate(Body):
@@ -250,8 +257,8 @@ class WhmcsCreate(Body):
     cpu: Count = 1
     memory: Memory = "512MB"
     disk: Disk = "10GB"
-    ipv4: Address = "auto"
-    ipv6: Address = "auto"
+    ipv4: IPv4 = "auto"  # type: ignore[valid-type]
+    ipv6: IPv6 = "auto"  # type: ignore[valid-type]
     owner: Username | None = None
     """Whose it is to be, by user name; admins only. The key's own account where it is left out."""
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 from openlxd_core.domain.errors import Message, ValidationFailed
@@ -61,6 +62,9 @@ class Container:
     """The operation that is under way on it, or an empty string."""
     created_at: datetime
     updated_at: datetime
+    wanted_ipv4: str = "auto"
+    """``auto``, ``none``, or the address that it was made with."""
+    wanted_ipv6: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,41 @@ def check_spec(name: Any, image: Any, cpu: Any, memory: Any, disk: Any) -> Conta
     if wrong:
         raise ValidationFailed(fields=wrong)
     return ContainerSpec(*values)
+
+
+def check_address(value: Any, version: int, field: str) -> str:
+    """``auto``, ``none``, or an IP address of this version in its usual spelling. Raises ValidationFailed."""
+    if value in ("auto", "none"):
+        return str(value)
+    try:
+        address = ip_address(value) if isinstance(value, str) else None
+    except ValueError:
+        address = None
+    if address is None or address.version != version or "%" in str(value):
+        raise ValidationFailed.of(
+            field, N_("Write auto, none or an IPv{version} address of the host's network."), version=version
+        )
+    return str(address)
+
+
+def check_in_network(address: str, bridge: str, field: str) -> None:
+    """Whether a container may have ``address`` on ``bridge`` (the bridge's own address with its prefix length).
+
+    Raises ValidationFailed for one outside the network, the bridge's own and the network's first and last.
+    """
+    if address in ("auto", "none"):
+        return
+    wanted = ip_address(address)
+    try:
+        own = ip_interface(bridge)
+    except ValueError:  # the bridge has none of this version
+        raise ValidationFailed.of(field, N_("The host's network gives out no such addresses.")) from None
+    network = own.network
+    taken = {own.ip, network.network_address, network.broadcast_address}
+    if wanted not in network or wanted in taken:
+        raise ValidationFailed.of(
+            field, N_("{address} is not a free address of {network}."), address=address, network=str(network)
+        )
 
 
 def check_limits(cpu: Any, memory: Any, disk: Any) -> tuple[int, int, int]:

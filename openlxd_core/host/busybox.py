@@ -47,6 +47,7 @@ _FILES = {
     "sbin/init": (_INIT, 0o755),
     "etc/udhcpc.script": (_UDHCPC, 0o755),
     "etc/passwd": ("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", 0o644),
+    "etc/shadow": ("root:*:19000:0:99999:7:::\n", 0o640),
     "etc/group": ("root:x:0:\nnogroup:x:65534:\n", 0o644),
     "etc/profile": ("export PS1='root@\\h:\\w# '\n", 0o644),
     "etc/hostname": ("", 0o644),

@@ -86,6 +86,9 @@ class InstanceSpec:
     marks: Mapping[str, str] = field(default_factory=dict)
     hwaddr: str = ""
     """The NIC's MAC address, for one that takes another's place and address; empty lets LXD choose."""
+    ipv4: str = "auto"
+    """``auto`` (given out by the bridge), ``none``, or an address of the bridge's network."""
+    ipv6: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,9 @@ class LxdGateway(Protocol):
 
     async def server(self) -> ServerInfo:
         """What answers, its pools and managed bridges."""
+
+    async def bridge_addresses(self, network: str) -> tuple[str, str]:
+        """A managed bridge's own IPv4 and IPv6 address with prefix lengths; an empty string where it has none."""
 
     async def ensure_project(self, spec: ProjectSpec) -> None:
         """Make the restricted project and its default profile (root disk, one NIC), or bring them in line.

@@ -111,6 +111,13 @@ class PylxdGateway(SnapshotCalls, ImageCalls):
         )
         return read_server(info, pools or [], networks or [])
 
+    async def bridge_addresses(self, network: str) -> tuple[str, str]:
+        """A managed bridge's own addresses."""
+        found = await self._read(f"/1.0/networks/{_quoted(network or await self._bridge())}")
+        config = found.get("config") or {}
+        shown = [str(config.get(key) or "") for key in ("ipv4.address", "ipv6.address")]
+        return shown[0] if "/" in shown[0] else "", shown[1] if "/" in shown[1] else ""
+
     async def ensure_project(self, spec: ProjectSpec) -> None:
         """Make the project and its default profile, or bring them in line; costs two reads when they are."""
         pool, network = spec.pool or self._pool, spec.network or await self._bridge()
@@ -214,8 +221,9 @@ class PylxdGateway(SnapshotCalls, ImageCalls):
     async def create_instance(self, spec: InstanceSpec, progress: Progress | None = None) -> None:
         """Make a stopped container and return when LXD is done."""
         body = walls.instance_body(spec, self._pool)
-        if spec.hwaddr:
-            body["devices"]["eth0"] = await self._nic_of(spec.project, spec.hwaddr)
+        own = walls.nic_config(spec)
+        if own:
+            body["devices"]["eth0"] = await self._nic_of(spec.project) | own
         try:
             async with self._one_at_a_time(spec.project):
                 operation = await self._change(

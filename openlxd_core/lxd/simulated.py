@@ -138,6 +138,11 @@ class SimulatedLxd(SimulatedSnapshots, SimulatedImages):
         extensions = frozenset({"projects", "projects_restrictions", "metrics", "instance_all_projects"})
         return ServerInfo("simulated", "5.0.2", "x86_64", ["default"], ["lxdbr0"], extensions)
 
+    async def bridge_addresses(self, network: str) -> tuple[str, str]:
+        """The pretended bridge's own addresses."""
+        async with self._verb("bridge_addresses"):
+            return "10.77.0.1/16", "fd42:77::1/64"
+
     async def ensure_project(self, spec: ProjectSpec) -> None:
         """Make or change the project; limits under what is in use are refused."""
         async with self._verb("ensure_project"):
@@ -196,8 +201,8 @@ class SimulatedLxd(SimulatedSnapshots, SimulatedImages):
         number = entry["address"]
         return InstanceState(
             status=entry["status"],
-            ipv4=f"10.77.{number // 250 % 256}.{number % 250 + 2}" if here else "",
-            ipv6=f"fd42:77::{number + 2:x}" if here else "",
+            ipv4=_chosen(entry.get("ipv4"), f"10.77.{number // 250 % 256}.{number % 250 + 2}") if here else "",
+            ipv6=_chosen(entry.get("ipv6"), f"fd42:77::{number + 2:x}") if here else "",
             pid=1000 + number if up else 0,
         )
 
@@ -214,6 +219,7 @@ class SimulatedLxd(SimulatedSnapshots, SimulatedImages):
                 state["instances"][key] = {
                     "project": spec.project, "name": spec.name, "status": "stopped", "cpu": spec.cpu,
                     "memory": spec.memory_mib, "disk": spec.disk_mib, "marks": marks_config(spec.marks),
+                    "ipv4": spec.ipv4, "ipv6": spec.ipv6,
                     "image": spec.fingerprint, "address": address, "started": 0.0, "half": True,
                     "created": datetime.now(UTC).isoformat(), "busy": ["create", os.getpid()],
                 }  # fmt: skip
@@ -497,6 +503,10 @@ class _Verb:
         self._lxd._wake()
         if kind is None and (self._loss or self._generation != self._lxd._generation):
             raise unknown()
+
+
+def _chosen(wanted: str | None, given: str) -> str:
+    return {"auto": given, "none": ""}.get(wanted or "auto", wanted or "")
 
 
 def _hwaddr_of(address: int) -> str:

@@ -64,10 +64,10 @@ class SnapshotCalls:
         body = {key: found[key] for key in kept if key in found} | {"devices": devices}
         await self._do(name, lambda api: api.instances[_quoted(name)].put(json=body, params=_in(project)))
 
-    async def _nic_of(self, project: str, hwaddr: str) -> dict[str, str]:
-        """The default profile's NIC with a MAC address of our choice."""
+    async def _nic_of(self, project: str) -> dict[str, str]:
+        """The default profile's NIC."""
         profile = await self._read("/1.0/profiles/default", _in(project), name=project)
-        return {**profile["devices"]["eth0"], "hwaddr": hwaddr}
+        return dict(profile["devices"]["eth0"])
 
 
 def _in(project: str) -> dict[str, str]:

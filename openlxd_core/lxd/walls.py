@@ -102,6 +102,15 @@ def instance_body(spec: InstanceSpec, pool: str) -> dict[str, Any]:
     }
 
 
+def nic_config(spec: InstanceSpec) -> dict[str, str]:
+    """What is the container's own about its NIC; the rest is the profile's.
+
+    ``none`` stands behind the filters: LXD lets no packet of that version through.
+    """
+    chosen = {"hwaddr": spec.hwaddr, "ipv4.address": spec.ipv4, "ipv6.address": spec.ipv6}
+    return {key: value for key, value in chosen.items() if value not in ("", "auto")}
+
+
 def limits_config(cpu: int, memory_mib: int) -> dict[str, str]:
     """The limits that live in config."""
     return {"limits.cpu": str(cpu), "limits.memory": f"{memory_mib}MiB"}

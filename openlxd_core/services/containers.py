@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tortoise.expressions import Q
+
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import (
     Container,
     ContainerSpec,
     State,
+    check_address,
     check_image_alias,
+    check_in_network,
     check_limits,
     check_name,
     check_spec,
@@ -105,33 +109,46 @@ class Containers:
         disk: int | str,
         *,
         owner: int | str | None = None,
+        ipv4: str = "auto",
+        ipv6: str = "auto",
     ) -> Operation:
-        """Reserve the name and the quota, then make and start the container.
+        """Reserve the name, the quota and the addresses, then make and start the container.
 
-        Sizes as :func:`openlxd_core.domain.units.parse_size_mib` reads them. Raises ValidationFailed,
-        AlreadyExists, QuotaExceeded, LxdUnavailable; nothing is made then.
+        ``ipv4`` and ``ipv6`` are ``auto``, ``none`` or a free address of the host's bridge. Sizes as
+        :func:`openlxd_core.domain.units.parse_size_mib` reads them. Raises ValidationFailed, AlreadyExists,
+        QuotaExceeded, LxdUnavailable; nothing is made then.
         """
         require(actor, Action.CONTAINER_CREATE)
         spec = check_spec(name, image, cpu, memory, disk)
         if owner is None and actor.user_id is None:
             raise ValidationFailed.of("owner", N_("Say whose container it is to be."))
         await find_user(actor, owner)  # a stranger's name ends here
+        wanted = check_address(ipv4, 4, "ipv4"), check_address(ipv6, 6, "ipv6")
         self._live.require_reachable()
+        if {*wanted} - {"auto", "none"}:
+            bridge = await self._lxd.bridge_addresses(self._settings.network)
+            check_in_network(wanted[0], bridge[0], "ipv4")
+            check_in_network(wanted[1], bridge[1], "ipv6")
         choice = await self._market.choose(actor, spec.image)
-        operation_id = await self._reserve(actor, spec, choice, owner)
+        operation_id = await self._reserve(actor, spec, choice, owner, wanted)
         return await self._go(actor, operation_id)
 
     @transaction
-    async def _reserve(self, actor: Actor, spec: ContainerSpec, choice: Choice, owner: int | str | None) -> str:
+    async def _reserve(
+        self, actor: Actor, spec: ContainerSpec, choice: Choice, owner: int | str | None, wanted: tuple[str, str]
+    ) -> str:
         user = await find_user(actor, owner)
         require(actor, Action.CONTAINER_CREATE, to_user(user))
         if user.status != "active":
             raise Suspended(N_("The account {name} is suspended."), name=user.username)
         if await models.Container.filter(name=spec.name).exists():
             raise AlreadyExists(N_("The name {name} is taken."), name=spec.name)
+        await _refuse_taken_addresses(*wanted)
         await self._require_room(user.id, 1, spec.cpu, spec.memory_mib, spec.disk_mib)
         row = await models.Container.create(
             name=spec.name,
+            wanted_ipv4=wanted[0],
+            wanted_ipv6=wanted[1],
             project=project_name(user.id),
             user_id=user.id,
             created_by=actor.username,
@@ -337,6 +354,16 @@ class Containers:
         await audit.record(actor, "container.adopt", row.name, user_id=user_id, detail=instance.project)
         await announce("container", "created", row.name, user_id)
         return to_container(await models.Container.get(id=row.id).select_related("user"))
+
+
+async def _refuse_taken_addresses(ipv4: str, ipv6: str) -> None:
+    """Another's address is refused here: LXD would hand it out a second time."""
+    for column, address in (("ipv4", ipv4), ("ipv6", ipv6)):
+        if address in ("auto", "none"):
+            continue
+        held = Q(**{column: address}) | Q(**{f"wanted_{column}": address})
+        if await models.Container.filter(held).exists():
+            raise AlreadyExists(N_("The address {address} is in use."), address=address)
 
 
 def _busy(row: models.Container) -> Busy:

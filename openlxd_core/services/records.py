@@ -86,6 +86,8 @@ def to_container(row: models.Container) -> Container:
         operation_id=row.operation_id,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        wanted_ipv4=row.wanted_ipv4,
+        wanted_ipv6=row.wanted_ipv6,
     )
 
 

@@ -89,7 +89,7 @@ async def create(job: Job) -> None:
     await job.report("start", 85)
     await job.lxd.start(*job.place)
     await job.report("network", 90)
-    await wait_for_address(job.lxd, *job.place)
+    await wait_for_address(job.lxd, *job.place, wanted=job.container.wanted_ipv4 != "none")
     # only now is it usable; before this mark it is half made, whatever LXD says
     await job.lxd.set_marks(*job.place, {MARK_READY: "1", MARK_OPERATION: op.id})
 
@@ -126,6 +126,8 @@ async def _make(job: Job, hwaddr: str = "") -> None:
                     disk_mib=spec.disk_mib,
                     marks={MARK_OPERATION: op.id, MARK_OWNER: str(spec.user_id or "")},
                     hwaddr=hwaddr,
+                    ipv4=spec.wanted_ipv4,
+                    ipv6=spec.wanted_ipv6,
                 ),
                 progress,
             )
@@ -147,14 +149,17 @@ async def undo_create(job: Job) -> None:
         await job.lxd.delete_instance(*job.place)
 
 
-async def wait_for_address(lxd: LxdGateway, project: str, name: str) -> InstanceState:
-    """The state once there is an IPv4 address, or as it is after ADDRESS_SECONDS (some networks give none)."""
+async def wait_for_address(lxd: LxdGateway, project: str, name: str, *, wanted: bool = True) -> InstanceState:
+    """The state once there is an IPv4 address, or as it is after ADDRESS_SECONDS (some networks give none).
+
+    Returns at once where none is ``wanted``.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + ADDRESS_SECONDS
     pause = 0.1
     while True:
         state = await lxd.state(project, name)
-        if state.ipv4 or state.status != "running" or loop.time() >= deadline:
+        if state.ipv4 or not wanted or state.status != "running" or loop.time() >= deadline:
             return state
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, 1.0)
@@ -169,7 +174,7 @@ async def start(job: Job) -> None:
     elif state.status != "running":
         await job.lxd.start(*job.place)
     await job.report("network", 70)
-    await wait_for_address(job.lxd, *job.place)
+    await wait_for_address(job.lxd, *job.place, wanted=job.container.wanted_ipv4 != "none")
 
 
 async def stop(job: Job) -> None:
@@ -253,7 +258,7 @@ async def reinstall(job: Job) -> None:
     await job.report("start", 85)
     await job.lxd.start(*job.place)
     await job.report("network", 90)
-    await wait_for_address(job.lxd, *job.place)
+    await wait_for_address(job.lxd, *job.place, wanted=job.container.wanted_ipv4 != "none")
     await job.lxd.set_marks(*job.place, {MARK_READY: "1"})
     await job.lxd.delete_instance(c.project, aside(op))
     if c.user_id is not None:
@@ -300,7 +305,7 @@ async def restore(job: Job) -> None:
     if job.operation.args.get("running"):
         await job.report("start", 70)
         await job.lxd.start(*job.place)
-        await wait_for_address(job.lxd, *job.place)
+        await wait_for_address(job.lxd, *job.place, wanted=job.container.wanted_ipv4 != "none")
 
 
 async def delete_snapshot(job: Job) -> None:

@@ -90,6 +90,9 @@ class Container(Model):
     disk_mb = fields.IntField()
     ipv4 = fields.CharField(max_length=15, default="")
     ipv6 = fields.CharField(max_length=45, default="")
+    wanted_ipv4 = fields.CharField(max_length=15, default="auto", db_default="auto")
+    """``auto``, ``none``, or the address that it was made with."""
+    wanted_ipv6 = fields.CharField(max_length=45, default="auto", db_default="auto")
     suspended_by = fields.CharField(max_length=100, default="")
     operation_id = fields.CharField(max_length=36, default="")
     """The operation that has it in hand, or an empty string: one at a time."""

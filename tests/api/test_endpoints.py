@@ -152,7 +152,7 @@ async def test_a_container_lives_its_life(api: Api, alice: Actor) -> None:
     assert (await ask("DELETE", "/web1/snapshots/one"))["status"] == "deleted"
     assert (await ask("POST", "/web1/reinstall", image="alpine/3.20"))["image"] == "alpine/3.20"
     refused = await api.ask("POST", "/containers/web1/password", token=token, json={"password": "s3cret"})
-    await _error(refused, 409, "conflict")  # the simulated shell has no chpasswd; the live tests set one
+    await _error(refused, 409, "conflict")  # the simulated shell has no chpasswd; tests/live sets one
     usage = await ask("GET", "/web1/metrics")
     assert usage["now"]["memory_mb"] > 0
     assert usage["history"] == []
@@ -191,7 +191,8 @@ async def test_a_billing_system_orders_and_keeps_a_container(api: Api, alice: Ac
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"ipv4": "none"}, "ipv4"), ({"ipv6": "10.0.0.9"}, "ipv6"), ({"memory": "1.0001GB"}, "memory"),
+        ({"ipv4": "8.8.8.8"}, "ipv4"), ({"ipv6": "10.0.0.9"}, "ipv6"), ({"ipv4": "x"}, "ipv4"),
+        ({"memory": "1.0001GB"}, "memory"),
         ({"memory": "lots"}, "memory"), ({"memory": True}, "memory"), ({"memory": None}, "memory"),
         ({"disk": -1}, "disk"), ({"cpu": 0}, "cpu"), ({"cpu": "1;id"}, "cpu"), ({"name": "-a"}, "name"),
         ({"name": "a" * 64}, "name"), ({"name": "a/../b"}, "name"), ({"image": "no/such"}, "image"),
@@ -339,7 +340,7 @@ async def test_every_refusal_is_said_in_the_callers_language(api: Api, alice: Ac
         ("POST", "/containers", {**ORDER, "name": "web2", "cpu": 99}),
         ("POST", "/containers", {"name": "-"}),
         ("POST", "/containers?wait=x", ORDER),
-        ("POST", "/whmcs/container/create", {**ORDER, "ipv4": "none"}),
+        ("POST", "/whmcs/container/create", {**ORDER, "name": "web3", "ipv4": "8.8.8.8"}),
         ("POST", "/whmcs/container/start", {}),
         ("GET", "/containers/none", None),
         ("GET", "/users", None),

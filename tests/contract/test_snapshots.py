@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_interface
+
 import pytest
 
 from openlxd_core.domain.errors import AlreadyExists, NotFound, OpenLXDError
@@ -49,6 +51,27 @@ async def test_what_cannot_be_is_refused(rig: Rig) -> None:
         with pytest.raises(OpenLXDError):
             await rig.lxd.rename_instance(rig.project, "web1", hostile)
     assert await names(rig) == ["one"]
+
+
+async def test_an_address_can_be_chosen_or_left_out(rig: Rig) -> None:
+    """A free address of the bridge is the container's own; ``none`` leaves it without IPv4."""
+    own, _own6 = await rig.lxd.bridge_addresses(rig.network)
+    wanted = str(ip_interface(own).network[200])
+    await rig.lxd.create_instance(rig.spec("chosen", ipv4=wanted))
+    await rig.lxd.create_instance(rig.spec("without", ipv4="none"))
+    await rig.lxd.start(rig.project, "chosen")
+    await rig.lxd.start(rig.project, "without")
+
+    async def address() -> str | None:
+        return (await rig.state("chosen")).ipv4 or None
+
+    assert await eventually(address) == wanted
+
+    async def other() -> str | None:
+        return (await rig.state("without")).ipv6 or None
+
+    await eventually(other)
+    assert (await rig.state("without")).ipv4 == ""
 
 
 async def test_one_takes_anothers_name_and_address(rig: Rig) -> None:

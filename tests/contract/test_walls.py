@@ -81,17 +81,23 @@ async def test_a_fork_bomb_is_stopped_by_force(real: Rig) -> None:
     """With every process used up, a stop by force still works."""
     await real.make(start=True)
     bomb = await real.exec(["sh", "-c", "while :; do sleep 1000 & done"])
+    over = asyncio.create_task(bomb.wait())  # a shell that cannot fork any more ends
 
     async def full() -> bool:
+        if over.done():
+            return True
         try:
-            return (await real.run("true"))[0] != 0
-        except OpenLXDError:
-            return True  # not even the exec can start
+            async with asyncio.timeout(5):
+                return (await real.run("true"))[0] != 0
+        except (OpenLXDError, TimeoutError):
+            return True  # not even the exec can start, or get on
 
     await eventually(full, seconds=60)
     await real.lxd.stop(real.project, "web1", force=True)
     assert (await real.state()).status == "stopped"
     await bomb.close()
+    over.cancel()
+    await asyncio.gather(over, return_exceptions=True)
 
 
 async def test_a_protected_container_can_be_deleted(real: Rig) -> None:

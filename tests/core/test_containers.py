@@ -309,6 +309,42 @@ async def test_a_failed_create_can_be_deleted(core: Core, alice: Actor, lxd: Sim
     assert await core.containers.list(alice) == []
 
 
+async def test_an_address_is_chosen_left_out_or_given(core: Core, alice: Actor, bob: Actor) -> None:
+    """A free one of the bridge, none, or what the network gives out; another's is refused without saying whose."""
+    await create(core, alice, "web1", ipv4="10.77.0.20", ipv6="none")
+    web1 = await core.containers.get(alice, "web1")
+    assert (web1.ipv4, web1.ipv6) == ("10.77.0.20", "")
+    for actor in (alice, bob):
+        with pytest.raises(AlreadyExists, match=r"10\.77\.0\.20 is in use"):
+            await create(core, actor, "web2", ipv4="10.77.0.20")
+    await finish(core, await core.containers.stop(alice, "web1"))
+    with pytest.raises(AlreadyExists):  # a stopped one keeps what it was made with
+        await create(core, bob, "web2", ipv4="10.77.0.20")
+    await finish(core, await core.containers.reinstall(alice, "web1"))
+    assert (await core.containers.get(alice, "web1")).ipv4 == "10.77.0.20"
+    await create(core, bob, "web3", ipv4="none")
+    assert (await core.containers.get(bob, "web3")).ipv4 == ""
+
+
+@pytest.mark.parametrize(
+    ("ipv4", "ipv6", "field"),
+    [
+        ("10.78.0.1", "auto", "ipv4"), ("10.77.0.1", "auto", "ipv4"), ("10.77.0.0", "auto", "ipv4"),
+        ("10.77.255.255", "auto", "ipv4"), ("127.0.0.1", "auto", "ipv4"), ("8.8.8.8/32", "auto", "ipv4"),
+        ("fd42:77::9", "auto", "ipv4"), ("AUTO", "auto", "ipv4"), ("", "auto", "ipv4"), ("auto", "fd42:78::1", "ipv6"),
+        ("auto", "fd42:77::1", "ipv6"), ("auto", "fd42:77::9%eth0", "ipv6"), ("auto", "10.77.0.9", "ipv6"),
+    ],
+)  # fmt: skip
+async def test_an_address_that_is_not_the_bridges_is_refused(
+    core: Core, alice: Actor, ipv4: str, ipv6: str, field: str
+) -> None:
+    """Outside the network, its ends, the bridge's own, nonsense: one sentence, nothing made."""
+    with pytest.raises(ValidationFailed) as caught:
+        await create(core, alice, ipv4=ipv4, ipv6=ipv6)
+    assert list(caught.value.fields) == [field]
+    assert await core.containers.list(alice) == []
+
+
 async def test_an_instance_that_is_not_ours_is_never_touched(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
     """Somebody made web1 by lxc in the tenant's project: our create fails, our delete frees the name, theirs stays."""
     await create(core, alice, "first")

@@ -43,7 +43,7 @@ def test_a_tenant_makes_uses_and_deletes_a_container(house: House) -> None:
     with Terminal(ssh_command(house.ssh.port, key=house.alice.key, tty=True)) as alice:
         alice.wait_for("alice")
         alice.keys("n")
-        alice.wait_for("Name")
+        alice.wait_for("New container", "left of")
         alice.type("web1")
         alice.keys("C-s")
         alice.wait_for("web1", "running", "10.", timeout=60)

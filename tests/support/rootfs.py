@@ -50,6 +50,9 @@ FILES: dict[str, tuple[str, int]] = {
     "sbin/init": (INIT, 0o755),
     "etc/udhcpc.script": (UDHCPC, 0o755),
     "etc/passwd": ("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", 0o644),
+    # Debian's busybox has no chpasswd: this one keeps what it is told, for tests to read
+    "sbin/chpasswd": ("#!/bin/sh\nexec cat > /root/told-chpasswd\n", 0o755),
+    "etc/shadow": ("root:*:19000:0:99999:7:::\n", 0o640),
     "etc/group": ("root:x:0:\nnogroup:x:65534:\n", 0o644),
     "etc/profile": ("export PS1='root@\\h:\\w# '\n", 0o644),
     "etc/hostname": ("", 0o644),
