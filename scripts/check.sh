@@ -29,4 +29,4 @@ else
 fi
 
 step "quick tests"
-"$bin/python" -m pytest -q -m "not live and not slow" --ignore=tests/browser
+"$bin/python" -m pytest -q -n auto --dist loadfile -m "not live and not slow" --ignore=tests/browser

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 30
 """For each of the two people; what does not fit is left to the next run's other seed."""
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def served(directory: Path) -> Iterator[str]:

@@ -341,6 +341,7 @@ async def test_closing_the_console_tells_everybody(tmp_path: Path) -> None:
         await connection.wait_closed()
 
 
+@pytest.mark.slow
 async def test_two_hundred_logins_cut_off_leave_no_memory(tmp_path: Path) -> None:
     """Two hundred sessions opened and cut off without goodbye leave the server within 10 MiB of what it held after
     the first twenty, and not one of them alive."""
