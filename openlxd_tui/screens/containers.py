@@ -354,15 +354,14 @@ class ContainersPage(ContainerActions):
 
     # The filter
 
-    def action_filter(self) -> None:
+    async def action_filter(self) -> None:
         """Type to narrow the table."""
         line = self.query("#filter")
         if not line:
             field = FilterLine(_(N_("Filter by name, state, address, image or owner")))
-            self.mount(field, after=self.query_one("#body"))
-            field.focus()
-        else:
-            line.first().focus()
+            await self.mount(field, after=self.query_one("#body"))
+        # at once: what is typed right after the slash is the filter, not keys that act
+        self.screen.set_focus(self.query_one("#filter"))
 
     @on(Input.Changed, "#filter")
     def narrow(self, event: Input.Changed) -> None:

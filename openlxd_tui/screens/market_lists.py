@@ -186,7 +186,7 @@ class MarketLists(MarketActions):
         self.add_class("-searching")  # where the terminal is tiny, the line comes up only now
         line = self.query_one(FilterLine)
         if line.display:
-            line.focus()
+            self.screen.set_focus(line)  # at once: what is typed right after the slash is the search
         else:
             self.call_after_refresh(line.focus)
 
