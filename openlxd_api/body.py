@@ -48,6 +48,30 @@ async def read_body(request: web.Request) -> bytes:
         raise problem(400) from None
 
 
+async def read_no_body(request: web.Request) -> dict[str, Any]:
+    """The fields of a body that the endpoint has no use for; billing systems send ``{}`` or ``[]`` for an empty one.
+
+    Raises HttpProblem (400, 408, 413) or BadRequest.
+    """
+    raw = (await read_body(request)).strip() if request.body_exists else b""
+    if raw in (b"", b"{}", b"[]", b"null"):
+        return {}
+    try:
+        return parse_json(raw)
+    except BadRequest:
+        raise BadRequest(N_("This request takes no body.")) from None
+
+
+def known(model: type[BaseModel] | None, values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` without what ``model`` does not know, and without an optional field that is null."""
+    fields = model.model_fields if model is not None else {}
+    return {
+        name: value
+        for name, value in values.items()
+        if name in fields and (value is not None or fields[name].is_required())
+    }
+
+
 def parse_json(raw: bytes) -> dict[str, Any]:
     """The JSON object in ``raw``. Raises BadRequest with the reason."""
     try:

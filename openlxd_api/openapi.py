@@ -132,6 +132,16 @@ def _standard(schema: Any) -> Any:
 _BOUNDS = {"ge": "minimum", "le": "maximum"}
 
 
+def _lenient(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a body in which unknown fields are ignored and null leaves an optional one out."""
+    properties = dict(schema.get("properties", {}))
+    for name in set(properties) - set(schema.get("required", [])):
+        about = dict(properties[name])
+        outside = {key: about.pop(key) for key in ("description", "default") if key in about}
+        properties[name] = {"anyOf": [about, {"type": "null"}], **outside}
+    return {**schema, "properties": properties, "additionalProperties": True}
+
+
 class _Parts:
     """The named schemas, as they come up."""
 
@@ -151,8 +161,8 @@ class _Parts:
             }
         }
 
-    def of(self, kind: Any, mode: JsonSchemaMode) -> dict[str, Any]:
-        """A reference to, or the schema of, a type."""
+    def of(self, kind: Any, mode: JsonSchemaMode, *, lenient: bool = False) -> dict[str, Any]:
+        """A reference to, or the schema of, a type; ``lenient`` as :attr:`Endpoint.lenient` means it."""
         schema = _standard(
             TypeAdapter(kind).json_schema(
                 mode=mode, ref_template="#/components/schemas/{model}", schema_generator=_Schemas
@@ -162,7 +172,7 @@ class _Parts:
         for name, found in named.items():
             self._keep(name, found)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            self._keep(kind.__name__, schema)
+            self._keep(kind.__name__, _lenient(schema) if lenient else schema)
             return {"$ref": f"#/components/schemas/{kind.__name__}"}
         return dict(schema)
 
@@ -185,7 +195,9 @@ def _operation(endpoint: Endpoint, parts: _Parts, here: set[str]) -> dict[str, A
     if endpoint.body is not None:
         found["requestBody"] = {
             "required": endpoint.body_needed,
-            "content": {"application/json": {"schema": parts.of(endpoint.body, "validation")}},
+            "content": {
+                "application/json": {"schema": parts.of(endpoint.body, "validation", lenient=endpoint.lenient)}
+            },
         }
     responses = _successes(endpoint, parts)
     links = {
@@ -231,8 +243,10 @@ def failures(endpoint: Endpoint) -> set[int]:
         found.add(404)
     if endpoint.query is not None:
         found.add(422)
+    if endpoint.body is not None or not endpoint.lenient:
+        found |= {408, 413, 422}
     if endpoint.body is not None:
-        found |= {408, 413, 415, 422}
+        found.add(415)
     if endpoint.method == "POST":
         found |= {413, 422, 409}  # the idempotency key's
     if endpoint.method != "GET":

@@ -25,10 +25,11 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from openlxd_api.answers import DONE, Answer, Raw, Stream, envelope, respond
-from openlxd_api.body import read_json, read_query, typed
+from openlxd_api.body import known, read_json, read_no_body, read_query, typed
 from openlxd_api.once import HEADER as IDEMPOTENCY_KEY
 from openlxd_api.once import once
 from openlxd_api.parts import ACTOR, CLIENT, CORE, LIMITER, METER, PREFIX, STOPPING, TOKEN
+from openlxd_api.schemas.base import NoBody, NoQuery
 from openlxd_api.streams import last_event_id, serve_stream
 from openlxd_api.waiting import Waiter
 
@@ -93,6 +94,9 @@ class Endpoint:
     """Failures beside those that every endpoint of its kind can have."""
     secret: bool = False
     """The body or the answer holds a password or a key: nothing of it is kept in the clear."""
+    lenient: bool = False
+    """One of the design paper's endpoints, which billing systems call with fields of their own: an unknown field is
+    ignored and null leaves an optional one out. Everywhere else both are refused."""
     numbers: frozenset[str] = frozenset()
     """The path's parameters that are numbers."""
 
@@ -160,13 +164,18 @@ class Endpoint:
             "resume": lambda: last_event_id(request),
         }
         given |= {name: make() for name, make in offered.items() if name in self.wants}
-        values = read_query(request)
+        query = typed(self.query or NoQuery, self._read(self.query, read_query(request)))
         if self.query is not None:
-            given["query"] = typed(self.query, values)
+            given["query"] = query
         if self.body is not None:
             sent = {} if not self.body_needed and not request.body_exists else await read_json(request)
-            given["body"] = typed(self.body, sent)
+            given["body"] = typed(self.body, self._read(self.body, sent))
+        elif not self.lenient:
+            typed(NoBody, await read_no_body(request))
         return given
+
+    def _read(self, model: type[BaseModel] | None, values: dict[str, Any]) -> dict[str, Any]:
+        return known(model, values) if self.lenient else values
 
 
 class Endpoints:
@@ -208,6 +217,7 @@ class Endpoints:
         status: int = 200,
         raises: tuple[int, ...] = (),
         secret: bool = False,
+        lenient: bool = False,
     ) -> _Register:
         """Register the decorated function; the keywords are :class:`Endpoint`'s fields."""
 
@@ -229,6 +239,7 @@ class Endpoints:
                 status=status,
                 raises=frozenset(raises),
                 secret=secret,
+                lenient=lenient,
                 numbers=frozenset(name for name in re.findall(r"\{(\w+)", path) if hints.get(name) is int),
             )
             unknown = wants - {*_HANDED_IN, *endpoint.path_parameters}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from openlxd_api.answers import Answer
 from openlxd_api.rails import Access, Endpoints
-from openlxd_api.schemas.base import Deleted, NoQuery, Pending, Waiting
+from openlxd_api.schemas.base import Deleted, Pending, Waiting
 from openlxd_api.schemas.image import (
     ImageFlags,
     ImageInfoView,
@@ -23,13 +23,13 @@ from openlxd_core.i18n import N_
 endpoints = Endpoints()
 
 
-@endpoints.get("/images/list", summary="The images that are here")
+@endpoints.get("/images/list", lenient=True, summary="The images that are here")
 async def list_images(core: Core, actor: Actor) -> list[ImageView]:
     """Those that containers can be made from, imports under way, and imports that failed."""
     return [ImageView.of(image) for image in await core.market.images(actor)]
 
 
-@endpoints.get("/images/remote", summary="The images that the image servers offer")
+@endpoints.get("/images/remote", lenient=True, summary="The images that the image servers offer")
 async def remote_images(core: Core, actor: Actor, query: RemoteQuery) -> RemoteImages:
     """The best first. While a server fails the last copy of its list is shown, and ``stale`` says so."""
     await core.market.ready()
@@ -51,7 +51,7 @@ def _page(core: Core, shown: list[OfferView], total: int) -> RemoteImages:
     )  # fmt: skip
 
 
-@endpoints.post("/images/import", status=201, summary="Import an image", raises=(409, 503))
+@endpoints.post("/images/import", lenient=True, status=201, summary="Import an image", raises=(409, 503))
 async def import_image(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: ImportImage
 ) -> ImageView | Pending:
@@ -78,13 +78,13 @@ async def publish_image(
 
 
 @endpoints.post("/images/refresh", summary="Ask the image servers for their lists now")
-async def refresh_images(core: Core, actor: Actor, query: NoQuery) -> RemoteImages:
+async def refresh_images(core: Core, actor: Actor) -> RemoteImages:
     """Answers once they have; how many offers there are, without the offers."""
     state = await core.market.refresh(actor)
     return _page(core, [], state.offers)
 
 
-@endpoints.get("/images/{alias}/info", summary="One image: what is here, and what is offered")
+@endpoints.get("/images/{alias}/info", lenient=True, summary="One image: what is here, and what is offered")
 async def show_image(core: Core, actor: Actor, alias: str) -> ImageInfoView:
     """By any of its names; a slash may be sent raw or as %2F."""
     return await _info(core, actor, alias)
@@ -108,7 +108,7 @@ async def flag_image(core: Core, actor: Actor, alias: str, body: ImageFlags) -> 
     return await _info(core, actor, alias)
 
 
-@endpoints.delete("/images/{alias}", summary="Drop an image that is here", raises=(409,))
+@endpoints.delete("/images/{alias}", lenient=True, summary="Drop an image that is here", raises=(409,))
 async def delete_image(core: Core, actor: Actor, alias: str) -> Answer[Deleted]:
     """Containers made from it keep working. Admins; owners their private ones."""
     dropped = await core.market.delete(actor, alias)

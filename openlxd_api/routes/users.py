@@ -29,6 +29,7 @@ endpoints = Endpoints()
 
 @endpoints.post(
     "/users/register",
+    lenient=True,
     access=Access.ANYONE,
     status=201,
     raises=(403, 409),
@@ -43,6 +44,7 @@ async def register(core: Core, actor: Actor, client: Client, limiter: Limiter, b
 
 @endpoints.post(
     "/users/login",
+    lenient=True,
     access=Access.ANYONE,
     raises=(401, 403),
     secret=True,
@@ -57,7 +59,7 @@ async def sign_in(core: Core, client: Client, limiter: Limiter, body: SignIn) ->
     return SignedIn(token=token.token, expires_at=token.expires_at, user=UserView.of(user))
 
 
-@endpoints.post("/users/logout", summary="Sign out: this token is refused from now on")
+@endpoints.post("/users/logout", lenient=True, summary="Sign out: this token is refused from now on")
 async def sign_out(core: Core, token: str) -> Answer[None]:
     """An API key has no session to end."""
     if not token:
@@ -66,14 +68,16 @@ async def sign_out(core: Core, token: str) -> Answer[None]:
     return Answer(None, N_("You are signed out."))
 
 
-@endpoints.post("/users/regenerate-key", secret=True, summary="Get a new API key; the old one is dead at once")
+@endpoints.post(
+    "/users/regenerate-key", lenient=True, secret=True, summary="Get a new API key; the old one is dead at once"
+)
 async def regenerate_key(core: Core, actor: Actor) -> Answer[ApiKey]:
     """It is shown this once."""
     key = await core.accounts.regenerate_key(actor)
     return Answer(ApiKey(api_key=key), N_("Keep this key: it is not shown again."))
 
 
-@endpoints.get("/users/profile", summary="The account that is signed in")
+@endpoints.get("/users/profile", lenient=True, summary="The account that is signed in")
 async def show_profile(core: Core, actor: Actor) -> UserView:
     """Who am I."""
     return UserView.of(await core.accounts.get(actor))

@@ -8,6 +8,7 @@ from openlxd_api.schemas.container import (
     WhmcsConfig,
     WhmcsContainer,
     WhmcsCreate,
+    WhmcsDetails,
     WhmcsInfo,
     WhmcsNamed,
     WhmcsPending,
@@ -35,7 +36,9 @@ async def _after(
     return WhmcsContainer.of(found) if over else WhmcsPending.during(found, operation)
 
 
-@endpoints.post("/whmcs/container/create", status=201, raises=(404,), summary="Make and start a container")
+@endpoints.post(
+    "/whmcs/container/create", lenient=True, status=201, raises=(404,), summary="Make and start a container"
+)
 async def whmcs_create(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsCreate
 ) -> WhmcsContainer | WhmcsPending:
@@ -54,7 +57,7 @@ async def whmcs_create(
     return await _after(core, actor, waiter, operation, query)
 
 
-@endpoints.post("/whmcs/container/start", raises=(404,), summary="Start it; one that runs is a success")
+@endpoints.post("/whmcs/container/start", lenient=True, raises=(404,), summary="Start it; one that runs is a success")
 async def whmcs_start(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
 ) -> WhmcsContainer | WhmcsPending:
@@ -63,7 +66,9 @@ async def whmcs_start(
     return await _after(core, actor, waiter, await core.containers.start(actor, found.name), query)
 
 
-@endpoints.post("/whmcs/container/stop", raises=(404,), summary="Stop it; one that is stopped is a success")
+@endpoints.post(
+    "/whmcs/container/stop", lenient=True, raises=(404,), summary="Stop it; one that is stopped is a success"
+)
 async def whmcs_stop(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
 ) -> WhmcsContainer | WhmcsPending:
@@ -72,7 +77,7 @@ async def whmcs_stop(
     return await _after(core, actor, waiter, await core.containers.stop(actor, found.name), query)
 
 
-@endpoints.post("/whmcs/container/restart", raises=(404,), summary="Stop and start it")
+@endpoints.post("/whmcs/container/restart", lenient=True, raises=(404,), summary="Stop and start it")
 async def whmcs_restart(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
 ) -> WhmcsContainer | WhmcsPending:
@@ -81,7 +86,7 @@ async def whmcs_restart(
     return await _after(core, actor, waiter, await core.containers.restart(actor, found.name), query)
 
 
-@endpoints.post("/whmcs/container/delete", raises=(404,), summary="Remove it for good, running or not")
+@endpoints.post("/whmcs/container/delete", lenient=True, raises=(404,), summary="Remove it for good, running or not")
 async def whmcs_delete(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
 ) -> WhmcsContainer | WhmcsPending:
@@ -93,7 +98,9 @@ async def whmcs_delete(
     return WhmcsContainer.of(found, "deleted")
 
 
-@endpoints.post("/whmcs/container/config", raises=(404,), summary="Change its limits; what is left out stays")
+@endpoints.post(
+    "/whmcs/container/config", lenient=True, raises=(404,), summary="Change its limits; what is left out stays"
+)
 async def whmcs_config(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsConfig
 ) -> WhmcsContainer | WhmcsPending:
@@ -103,7 +110,9 @@ async def whmcs_config(
     return await _after(core, actor, waiter, operation, query)
 
 
-@endpoints.get("/whmcs/container/info", raises=(404,), summary="One container, as the billing system knows it")
-async def whmcs_info(core: Core, actor: Actor, query: WhmcsInfo) -> WhmcsContainer:
+@endpoints.get(
+    "/whmcs/container/info", lenient=True, raises=(404,), summary="One container, as the billing system knows it"
+)
+async def whmcs_info(core: Core, actor: Actor, query: WhmcsInfo) -> WhmcsDetails:
     """Named by ``name`` or ``container_id``."""
-    return WhmcsContainer.of(await _which(core, actor, query.which))
+    return WhmcsDetails.of(await _which(core, actor, query.which))

@@ -46,7 +46,11 @@ OldPassword = Annotated[StrictStr, Field(max_length=4096, json_schema_extra={"fo
 class SignIn(Body):
     """A user name or an email address, and the password."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["username"]}, {"required": ["email"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("username", "email")]
+        }
+    )
 
     username: StrictStr | None = Field(None, max_length=320)
     """The user name (or ``email`` in its place)."""

@@ -39,6 +39,10 @@ class NoQuery(Body):
     """An endpoint without a query: any field in it is a mistake."""
 
 
+class NoBody(Body):
+    """An endpoint without a body: any field in it is a mistake."""
+
+
 def _whole(value: Any) -> int:
     """A JSON number without a fraction; 2.0 is one, "2" and true are none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):

@@ -263,7 +263,12 @@ class WhmcsCreate(Body):
     """Whose it is to be, by user name; admins only. The key's own account where it is left out."""
 
 
-_NAMED: dict[str, Any] = {"oneOf": [{"required": ["name"]}, {"required": ["container_id"]}]}
+_NAMED: dict[str, Any] = {
+    "oneOf": [
+        {"required": ["name"], "properties": {"name": {"type": "string"}}},
+        {"required": ["container_id"], "properties": {"container_id": {"type": ["integer", "string"]}}},
+    ]
+}
 
 
 class WhmcsNamed(Body):
@@ -331,6 +336,29 @@ class WhmcsContainer(View):
             status=status or found.status.value,
             ipv4=found.ipv4,
             ipv6=found.ipv6,
+        )
+
+
+class WhmcsDetails(WhmcsContainer):
+    """One with all that is known of it. Sizes are MiB."""
+
+    cpu: int
+    memory: int
+    disk: int
+    image: str
+    error: str
+    """What went wrong, in the reader's language, or an empty string."""
+
+    @classmethod
+    def of(cls, found: container.Container, status: str = "") -> WhmcsDetails:
+        """The view of a record."""
+        return cls(
+            **WhmcsContainer.of(found, status).model_dump(),
+            cpu=found.cpu,
+            memory=found.memory_mib,
+            disk=found.disk_mib,
+            image=found.image,
+            error=found.error.text(_) if found.error else "",
         )
 
 
