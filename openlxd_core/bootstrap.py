@@ -85,9 +85,9 @@ def choose_lxd(settings: Settings) -> LxdGateway:
         raise ConfigurationError(N_("A remote LXD is not supported yet; use its unix socket."))
     if socket is None:
         raise ConfigurationError(N_("No LXD socket was found. Start LXD, or run: openlxd setup"))
-    from openlxd_core.lxd.pylxd_gateway import PylxdGateway
+    from openlxd_core.lxd.adapter import LxdAdapter
 
-    return PylxdGateway(socket, pool=settings.storage_pool, network=settings.network)
+    return LxdAdapter(socket, pool=settings.storage_pool, network=settings.network)
 
 
 @asynccontextmanager

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
 
+from openlxd_core.domain.console import ExecSession
 from openlxd_core.domain.errors import LxdUnavailable, OpenLXDError
-from openlxd_core.lxd.refusals import Refusal, translate, unknown
-from openlxd_core.lxd.streams import LxdSocket, OperationFailed, close_websocket, receive
+from openlxd_core.lxd.calls import Calls, in_project, instance_path
+from openlxd_core.lxd.client import LxdClient, OperationFailed, close_websocket, receive
+from openlxd_core.lxd.errors import ApiError, translate, unknown
 
 CHUNK = 32 * 1024
 """Bytes of one message to LXD: small enough that a full pipe stops the writer soon."""
@@ -33,7 +36,7 @@ SIGKILL = 9
 class LxdExec:
     """An :class:`ExecSession` on a real LXD."""
 
-    def __init__(self, lxd: LxdSocket, operation: str, sockets: Mapping[str, aiohttp.ClientWebSocketResponse]) -> None:
+    def __init__(self, lxd: LxdClient, operation: str, sockets: Mapping[str, aiohttp.ClientWebSocketResponse]) -> None:
         self._sockets = sockets
         self._terminal = "1" not in sockets
         self._input_ended = False
@@ -49,14 +52,14 @@ class LxdExec:
     @classmethod
     async def start(
         cls,
-        lxd: LxdSocket,
+        lxd: LxdClient,
         project: str,
         path: str,
         command: Sequence[str],
         environment: Mapping[str, str],
         terminal: tuple[int, int] | None,
     ) -> LxdExec:
-        """Start ``command`` in the instance at ``path``. Raises Refusal, LxdUnavailable, OutcomeUnknown."""
+        """Start ``command`` in the instance at ``path``. Raises ApiError, LxdUnavailable, OutcomeUnknown."""
         body: dict[str, Any] = {
             "command": list(command),
             "environment": dict(environment),
@@ -65,7 +68,7 @@ class LxdExec:
         }
         if terminal is not None:
             body["width"], body["height"] = terminal
-        answer = await lxd.post(f"{path}/exec", {"project": project}, body)
+        answer = await lxd.change("POST", f"{path}/exec", in_project(project), body)
         try:
             operation = str(answer["metadata"]["id"])
             secrets = {str(fd): str(secret) for fd, secret in answer["metadata"]["metadata"]["fds"].items()}
@@ -172,7 +175,7 @@ class LxdExec:
         self._output.put_nowait((0, b""))  # whoever still reads is told
 
 
-async def _exit_status(lxd: LxdSocket, operation: str) -> int:
+async def _exit_status(lxd: LxdClient, operation: str) -> int:
     try:
         metadata = await lxd.wait(operation, seconds=FOREVER, every=EXEC_WAIT_SLICE)
     except OperationFailed as failure:
@@ -185,6 +188,37 @@ async def _exit_status(lxd: LxdSocket, operation: str) -> int:
         raise translate(failure) from failure
     except LxdUnavailable as error:
         raise unknown() from error
-    except Refusal as refusal:
-        raise translate(refusal) from refusal
+    except ApiError as error:
+        raise translate(error) from error
     return int(metadata.get("return", 0))
+
+
+class ExecCalls(Calls):
+    """Starts commands."""
+
+    _loses_output: bool | None = None
+
+    async def exec(
+        self,
+        project: str,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        terminal: tuple[int, int] | None = None,
+    ) -> ExecSession:
+        """Run ``command`` in a running container."""
+        if terminal is None and await self._output_may_be_lost():
+            command = [*SETTLE, *command]
+        try:
+            return await LxdExec.start(self._client, project, instance_path(name), command, environment or {}, terminal)
+        except ApiError as error:
+            raise translate(error, name) from error
+
+    async def _output_may_be_lost(self) -> bool:
+        """Whether this LXD has the fault that :data:`SETTLE` is for; asked for once."""
+        if self._loses_output is None:
+            environment = (await self._read("/1.0")).get("environment") or {}
+            version = tuple(int(n) for n in re.findall(r"\d+", str(environment.get("server_version")))[:2])
+            self._loses_output = environment.get("server") != "incus" and version < (5, 14)
+        return self._loses_output

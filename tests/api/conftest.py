@@ -14,8 +14,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from openlxd_api.app import make_app
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor, Role
-from openlxd_core.lxd.simulated import SimulatedLxd
 from tests.support.core import PASSWORD, add_user, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Api:
 @pytest.fixture
 async def core(tmp_path: Path) -> AsyncIterator[Core]:
     """A core of the test's own."""
-    async with open_core(make_settings(tmp_path), lxd=SimulatedLxd()) as opened:
+    async with open_core(make_settings(tmp_path), lxd=FaultyLxd()) as opened:
         yield opened
 
 
@@ -74,7 +74,7 @@ async def boss(core: Core) -> Actor:
 @pytest.fixture
 async def slow_api(tmp_path: Path) -> AsyncIterator[Api]:
     """An API on an LXD that takes its time, with alice in it."""
-    async with open_core(make_settings(tmp_path), lxd=SimulatedLxd(pace=0.3)) as core:
+    async with open_core(make_settings(tmp_path), lxd=FaultyLxd(pace=0.3)) as core:
         await add_user(core, "alice")
         async with TestClient(TestServer(make_app(core))) as client:
             yield Api(client, core)

@@ -19,8 +19,8 @@ from openlxd_core import logs
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import SYSTEM, Role
 from openlxd_core.domain.quota import Quota
-from openlxd_core.lxd.simulated import SimulatedLxd
 from tests.support.core import actor_of, add_user, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 
 ROOM = Quota(1000, 1024, 1024 * 1024, 1024 * 1024, 1000, 10)
 
@@ -49,7 +49,7 @@ async def main() -> None:
         rate_api="1000000/minute",
     )
     logs.configure(settings, "api")
-    async with open_core(settings, lxd=SimulatedLxd()) as core:
+    async with open_core(settings, lxd=FaultyLxd()) as core:
         for number in range(3):
             await add_user(core, f"spare-{number}")
         await add_user(core, "boss", role=Role.ADMIN, quota=ROOM)

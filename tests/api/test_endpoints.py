@@ -12,9 +12,9 @@ import pytest
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.errors import LxdRefused
-from openlxd_core.lxd.simulated import SimulatedLxd
 from tests.api.conftest import Api
 from tests.support.core import PASSWORD, finish
+from tests.support.faulty_lxd import FaultyLxd
 
 ORDER = {"name": "web1", "image": "debian/12", "cpu": 2, "memory": "1GB", "disk": "10GB"}
 
@@ -248,7 +248,7 @@ async def test_a_wait_that_is_none_is_refused(api: Api, alice: Actor, wait: str)
 async def test_a_failed_operation_answers_with_its_own_error(core: Core, api: Api, alice: Actor) -> None:
     """Status, code and words are the operation's, in the caller's language; the container is left in error."""
     lxd = core.containers._lxd
-    assert isinstance(lxd, SimulatedLxd)
+    assert isinstance(lxd, FaultyLxd)
     lxd.fail_next("create_instance", LxdRefused("LXD refused: {reason}", reason="the disk is full"))
     token = await api.sign_in("alice")
     answer = await api.ask("POST", "/containers", token=token, json=ORDER)

@@ -9,10 +9,10 @@ import pytest
 
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor
-from openlxd_core.lxd.simulated import SimulatedLxd
 from tests.api.conftest import Api
 from tests.market.conftest import metadata, noise
 from tests.support.core import make_settings
+from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import NEW, ImageServer
 
 
@@ -28,7 +28,7 @@ async def server() -> AsyncIterator[ImageServer]:
 @pytest.fixture
 async def core(tmp_path: Path, server: ImageServer) -> AsyncIterator[Core]:
     """A core that knows it."""
-    async with open_core(make_settings(tmp_path, images_url=server.url), lxd=SimulatedLxd()) as opened:
+    async with open_core(make_settings(tmp_path, images_url=server.url), lxd=FaultyLxd()) as opened:
         yield opened
 
 

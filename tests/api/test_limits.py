@@ -15,9 +15,9 @@ from openlxd_api.limiting import source_of
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor, Role
 from openlxd_core.domain.errors import ConfigurationError
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.settings import load_settings
 from tests.support.core import PASSWORD, add_user, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 
 FROM = {"X-Forwarded-For": "203.0.113.7"}
 
@@ -27,7 +27,7 @@ async def served(directory: Any, **changes: Any) -> AsyncIterator[tuple[Core, Te
     """An API with these settings; who asks stands behind a proxy that is believed."""
     settings = make_settings(directory, trusted_proxies="127.0.0.0/8", **changes)
     async with (
-        open_core(settings, lxd=SimulatedLxd()) as core,
+        open_core(settings, lxd=FaultyLxd()) as core,
         TestClient(TestServer(make_app(core))) as client,
     ):
         yield core, client

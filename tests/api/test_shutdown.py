@@ -15,8 +15,8 @@ from openlxd_api import waiting
 from openlxd_api.server import listening
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import SYSTEM
-from openlxd_core.lxd.simulated import SimulatedLxd
 from tests.support.core import add_user, eventually, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 
 ORDER = {"name": "web1", "image": "debian/12", "cpu": 1, "memory": "64MB", "disk": "1GB"}
 
@@ -24,7 +24,7 @@ ORDER = {"name": "web1", "image": "debian/12", "cpu": 1, "memory": "64MB", "disk
 @pytest.fixture
 async def slow_core(tmp_path: Path) -> AsyncIterator[Core]:
     """A core whose LXD takes a second for a container."""
-    async with open_core(make_settings(tmp_path, api_tls="off"), lxd=SimulatedLxd(pace=0.3)) as core:
+    async with open_core(make_settings(tmp_path, api_tls="off"), lxd=FaultyLxd(pace=0.3)) as core:
         yield core
 
 

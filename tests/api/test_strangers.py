@@ -19,9 +19,9 @@ from openlxd_api.rails import Access, Endpoint
 from openlxd_core import secrets as keys
 from openlxd_core.bootstrap import open_core
 from openlxd_core.domain.actor import SYSTEM, Actor, Role
-from openlxd_core.lxd.simulated import SimulatedLxd
 from tests.api.conftest import Api
 from tests.support.core import PASSWORD, add_user, finish, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 
 ENDPOINTS = all_endpoints()
 SECURED = [e for e in ENDPOINTS if e.access in (Access.SIGNED_IN, Access.ADMIN)]
@@ -76,7 +76,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
     """One for all of these tests: nothing of what they try may change it."""
     directory = tmp_path_factory.mktemp("strangers")
     settings = make_settings(directory, rate_api="1000000/minute", rate_login="10000/minute")
-    async with open_core(settings, lxd=SimulatedLxd()) as core:
+    async with open_core(settings, lxd=FaultyLxd()) as core:
         alice, bob = await add_user(core, "alice"), await add_user(core, "bob")
         boss, gone = await add_user(core, "boss", role=Role.ADMIN), await add_user(core, "gone")
         late = await add_user(core, "late")

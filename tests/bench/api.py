@@ -38,12 +38,12 @@ async def _hello(pipe: Connection) -> None:
 async def _product(pipe: Connection, directory: str) -> None:
     from openlxd_api.server import listening
     from openlxd_core.bootstrap import open_core
-    from openlxd_core.lxd.simulated import SimulatedLxd
     from openlxd_core.storage import models
     from tests.support.core import add_user, make_settings
+    from tests.support.faulty_lxd import FaultyLxd
 
     settings = make_settings(Path(directory), api_tls="off", rate_api="100000000/minute")
-    async with open_core(settings, lxd=SimulatedLxd(), background=False) as core:
+    async with open_core(settings, lxd=FaultyLxd(), background=False) as core:
         alice, others = await add_user(core, "alice"), await add_user(core, "others")
         key = await core.accounts.regenerate_key(alice)
         await models.Container.bulk_create(

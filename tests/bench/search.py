@@ -20,11 +20,11 @@ from textual.widgets import Input
 
 from openlxd_core.bootstrap import open_core
 from openlxd_core.i18n import Translator
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_tui.app import OpenLXDApp
 from openlxd_tui.screens.market import MarketPage
 from tests.bench.market import make_index
 from tests.support.core import add_user, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import PRODUCTS, ImageServer
 from tests.tui.fakes import FakeShell
 
@@ -38,7 +38,7 @@ async def measure(directory: Path) -> tuple[list[float], list[float]]:
         server.add("alpine", "3.19")
         server.files[PRODUCTS] = make_index()
         settings = make_settings(directory, images_url=server.url)
-        async with open_core(settings, lxd=SimulatedLxd()) as core:
+        async with open_core(settings, lxd=FaultyLxd()) as core:
             actor = await add_user(core, "alice")
             app = OpenLXDApp(
                 core,

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from openlxd_core.lxd.pylxd_gateway import PylxdGateway
-from openlxd_core.lxd.simulated import SimulatedLxd
+from openlxd_core.lxd.adapter import LxdAdapter
 from tests.contract.rig import Rig, rig_on
+from tests.support.faulty_lxd import FaultyLxd
 from tests.support.lxd import LiveLxd
 
 
@@ -16,9 +16,9 @@ from tests.support.lxd import LiveLxd
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     """A gateway with a project of this test's own."""
     if request.param == "simulated":
-        async with rig_on(SimulatedLxd()) as made:
+        async with rig_on(FaultyLxd()) as made:
             yield made
     else:
         live: LiveLxd = request.getfixturevalue("live_lxd")
-        async with rig_on(PylxdGateway(live.socket), live) as made:
+        async with rig_on(LxdAdapter(live.socket), live) as made:
             yield made

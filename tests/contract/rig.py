@@ -13,7 +13,7 @@ from typing import TypeVar
 from openlxd_core.domain.console import ExecSession
 from openlxd_core.domain.errors import OpenLXDError
 from openlxd_core.lxd.gateway import InstanceSpec, InstanceState, LxdGateway, ProjectSpec
-from openlxd_core.lxd.simulated import SimulatedLxd
+from tests.support.faulty_lxd import FaultyLxd
 from tests.support.lxd import LiveLxd
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ class Rig:
 
     async def stubborn(self, name: str) -> None:
         """A running container that ignores a graceful stop."""
-        if isinstance(self.lxd, SimulatedLxd):
+        if isinstance(self.lxd, FaultyLxd):
             self.lxd.ignore_graceful_stop(self.project, name)
             await self.make(name, start=True)
             return

@@ -17,8 +17,8 @@ from openlxd_core.domain.errors import (
 )
 from openlxd_core.domain.text import is_plain
 from openlxd_core.lxd.gateway import MARK_OPERATION, MARK_OWNER, MARK_READY
-from openlxd_core.lxd.simulated import SimulatedLxd
 from tests.contract.rig import Rig, eventually
+from tests.support.faulty_lxd import FaultyLxd
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[/] [@click=app.quit]x[/]\u202e\u200b\x9b1m end"
 
@@ -90,7 +90,7 @@ async def test_only_an_empty_project_is_deleted(rig: Rig) -> None:
 
 async def test_images_come_cleaned(rig: Rig) -> None:
     """A description that holds escape codes and bidi marks reaches nobody's terminal."""
-    if isinstance(rig.lxd, SimulatedLxd):
+    if isinstance(rig.lxd, FaultyLxd):
         rig.lxd.add_image("hostile", description=HOSTILE)
     else:
         assert rig.live is not None
@@ -316,7 +316,7 @@ async def test_a_running_container_can_be_deleted(rig: Rig) -> None:
 
 async def test_a_container_may_be_deleted_while_it_is_made(rig: Rig) -> None:
     """The delete waits for LXD, and in the end nothing is there."""
-    if isinstance(rig.lxd, SimulatedLxd):
+    if isinstance(rig.lxd, FaultyLxd):
         rig.lxd.delay("create_instance", 0.3)
     make = asyncio.create_task(rig.make())
     await eventually(lambda: _busy_or_there(rig))

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from openlxd_core.domain.errors import LxdUnavailable, OutcomeUnknown
-from openlxd_core.lxd import streams
+from openlxd_core.lxd import client
+from openlxd_core.lxd.adapter import LxdAdapter
 from openlxd_core.lxd.gateway import InstanceSpec, LxdEvent, LxdGateway, ProjectSpec
-from openlxd_core.lxd.pylxd_gateway import PylxdGateway
-from openlxd_core.lxd.simulated import SimulatedLxd
 from tests.contract.rig import Rig, eventually, output, rig_on
+from tests.support.faulty_lxd import FaultyLxd
 from tests.support.lxd import LiveLxd
 
 
@@ -110,11 +110,11 @@ async def test_an_unreachable_lxd_is_said_to_be_unreachable(where: str, call, tm
     lxd: LxdGateway
     path = tmp_path / "unix.socket"
     if where == "simulated":
-        simulated = SimulatedLxd()
+        simulated = FaultyLxd()
         simulated.unreachable("Connection refused")
         lxd = simulated
     else:
-        lxd = PylxdGateway(path, network="lxdbr0")
+        lxd = LxdAdapter(path, network="lxdbr0")
     if where == "nobody listens":
         server = await asyncio.start_unix_server(lambda r, w: None, path)
         server.close()
@@ -152,7 +152,7 @@ async def test_an_lxd_that_talks_rubbish_is_unavailable(answer: bytes, verb: str
         writer.close()
 
     server = await asyncio.start_unix_server(talk, tmp_path / "unix.socket")
-    lxd = PylxdGateway(tmp_path / "unix.socket")
+    lxd = LxdAdapter(tmp_path / "unix.socket")
     await lxd.open()
     try:
         if verb == "usage" and answer.endswith(b"[[1]"):
@@ -168,8 +168,8 @@ async def test_an_lxd_that_talks_rubbish_is_unavailable(answer: bytes, verb: str
 
 async def test_streams_and_consoles_end_when_the_simulated_lxd_goes_away() -> None:
     """The stream says LxdUnavailable, the console ends, its status is unknown; later all is well again."""
-    async with rig_on(SimulatedLxd()) as rig:
-        assert isinstance(rig.lxd, SimulatedLxd)
+    async with rig_on(FaultyLxd()) as rig:
+        assert isinstance(rig.lxd, FaultyLxd)
         await rig.make(start=True)
         session = await rig.exec(["sleep", "1000"])
         events = rig.lxd.events()
@@ -190,7 +190,7 @@ async def test_streams_and_consoles_end_when_the_simulated_lxd_goes_away() -> No
 
 async def test_two_processes_share_one_simulated_lxd(tmp_path: Path) -> None:
     """What one makes, the other sees, and hears of."""
-    here, there = SimulatedLxd(tmp_path / "lxd.json"), SimulatedLxd(tmp_path / "lxd.json")
+    here, there = FaultyLxd(tmp_path / "lxd.json"), FaultyLxd(tmp_path / "lxd.json")
     async with rig_on(here) as rig, listening(there) as seen:
         await rig.make(start=True)
         assert (await there.state(rig.project, "web1")).status == "running"
@@ -201,7 +201,7 @@ async def test_two_processes_share_one_simulated_lxd(tmp_path: Path) -> None:
 
 async def test_a_dead_process_leaves_no_container_busy(tmp_path: Path) -> None:
     """The mark of a process that was killed in the middle of a create says nothing."""
-    lxd = SimulatedLxd(tmp_path / "lxd.json")
+    lxd = FaultyLxd(tmp_path / "lxd.json")
     async with rig_on(lxd) as rig:
         await rig.make()
         child = os.fork()
@@ -216,8 +216,8 @@ async def test_a_dead_process_leaves_no_container_busy(tmp_path: Path) -> None:
 @pytest.mark.parametrize("outcome", ["done", "nothing", "half"])
 async def test_a_lost_create_is_of_unknown_outcome(outcome: str) -> None:
     """The fault knob leaves what it says it leaves."""
-    async with rig_on(SimulatedLxd()) as rig:
-        assert isinstance(rig.lxd, SimulatedLxd)
+    async with rig_on(FaultyLxd()) as rig:
+        assert isinstance(rig.lxd, FaultyLxd)
         rig.lxd.lose_connection_during("create_instance", outcome=outcome)
         with pytest.raises(OutcomeUnknown):
             await rig.make()
@@ -230,7 +230,7 @@ async def test_a_lost_create_is_of_unknown_outcome(outcome: str) -> None:
 @pytest.mark.live
 async def test_a_killed_lxd_leaves_nothing_half_made(spare_lxd: LiveLxd) -> None:
     """SIGKILL at six moments of a create: the outcome is unknown, and deleting clears whatever is there."""
-    async with rig_on(PylxdGateway(spare_lxd.socket), spare_lxd) as rig:
+    async with rig_on(LxdAdapter(spare_lxd.socket), spare_lxd) as rig:
         heavy = rig.spec("web1", fingerprint=spare_lxd.fingerprint("heavy"), disk_mib=1024)
         for delay in (0.0, 0.05, 0.15, 0.3, 0.5, 0.9):
             events = rig.lxd.events()
@@ -256,7 +256,7 @@ async def test_a_killed_lxd_leaves_nothing_half_made(spare_lxd: LiveLxd) -> None
 @pytest.mark.live
 async def test_a_console_ends_when_lxd_is_killed(spare_lxd: LiveLxd) -> None:
     """Its output ends, its status is unknown, and the same gateway works when LXD is back."""
-    async with rig_on(PylxdGateway(spare_lxd.socket), spare_lxd) as rig:
+    async with rig_on(LxdAdapter(spare_lxd.socket), spare_lxd) as rig:
         await rig.make(start=True)
         session = await rig.exec(["sleep", "1000"])
         spare_lxd.kill()
@@ -274,8 +274,8 @@ async def test_a_console_ends_when_lxd_is_killed(spare_lxd: LiveLxd) -> None:
 @pytest.mark.live
 async def test_a_hanging_lxd_is_unavailable_in_time(spare_lxd: LiveLxd, monkeypatch: pytest.MonkeyPatch) -> None:
     """An LXD that accepts and says nothing is no reason to wait for ever."""
-    monkeypatch.setattr(streams, "READ_SECONDS", 0.5)
-    async with rig_on(PylxdGateway(spare_lxd.socket), spare_lxd) as rig:
+    monkeypatch.setattr(client, "READ_SECONDS", 0.5)
+    async with rig_on(LxdAdapter(spare_lxd.socket), spare_lxd) as rig:
         spare_lxd.pause()
         try:
             async with asyncio.timeout(10):

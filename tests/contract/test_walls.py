@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from openlxd_core.domain.errors import OpenLXDError
-from openlxd_core.lxd.pylxd_gateway import PylxdGateway
+from openlxd_core.lxd.adapter import LxdAdapter
 from tests.contract.rig import Rig, eventually, rig_on
 from tests.support.lxd import LiveLxd, LxdCallFailed
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.live
 @pytest.fixture
 async def real(live_lxd: LiveLxd) -> AsyncIterator[Rig]:
     """The real one only: the simulated LXD has no walls."""
-    async with rig_on(PylxdGateway(live_lxd.socket), live_lxd) as made:
+    async with rig_on(LxdAdapter(live_lxd.socket), live_lxd) as made:
         yield made
 
 

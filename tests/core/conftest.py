@@ -9,9 +9,9 @@ import pytest
 
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor, Role
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.settings import Settings
 from tests.support.core import add_user, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 
 
 @pytest.fixture
@@ -21,13 +21,13 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def lxd() -> SimulatedLxd:
+def lxd() -> FaultyLxd:
     """A simulated LXD of the test's own."""
-    return SimulatedLxd()
+    return FaultyLxd()
 
 
 @pytest.fixture
-async def core(settings: Settings, lxd: SimulatedLxd) -> AsyncIterator[Core]:
+async def core(settings: Settings, lxd: FaultyLxd) -> AsyncIterator[Core]:
     """A core on a fresh database and that LXD."""
     async with open_core(settings, lxd=lxd) as opened:
         yield opened

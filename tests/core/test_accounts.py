@@ -28,10 +28,10 @@ from openlxd_core.domain.errors import (
     ValidationFailed,
 )
 from openlxd_core.domain.quota import Quota
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from tests.support.core import PASSWORD, add_user, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO0dSNKEySqDEvAdAGBkLTdVD07Jvx5TAhUaBxLHHb7T alice@laptop"
 
@@ -82,7 +82,7 @@ async def test_a_form_with_every_field_wrong_says_so_of_each(core: Core) -> None
 @pytest.mark.parametrize("mode", ["off", "invite"])
 async def test_closed_registration_lets_only_admins_make_accounts(mode: str, tmp_path: Path) -> None:
     """A stranger is told to ask the operator."""
-    async with open_core(make_settings(tmp_path, registration=mode), lxd=SimulatedLxd()) as core:
+    async with open_core(make_settings(tmp_path, registration=mode), lxd=FaultyLxd()) as core:
         with pytest.raises(Forbidden, match="operator"):
             await core.accounts.register(anonymous("api"), "carol", "c@example.org", PASSWORD)
         assert (await add_user(core, "carol")).username == "carol"
@@ -100,7 +100,7 @@ async def test_unknown_and_wrong_answer_alike(core: Core, alice: Actor) -> None:
 
 async def test_unknown_and_wrong_take_the_same_time(settings: Settings) -> None:
     """An unknown account costs a hash as well: the medians are near each other, not a hundredfold apart."""
-    async with open_core(settings.model_copy(update={"bcrypt_rounds": 8}), lxd=SimulatedLxd()) as core:
+    async with open_core(settings.model_copy(update={"bcrypt_rounds": 8}), lxd=FaultyLxd()) as core:
         await add_user(core, "alice")
         times: dict[str, list[float]] = {"alice": [], "nobody": []}
         for number in range(15):
@@ -336,7 +336,7 @@ async def test_the_old_password_is_asked_for(core: Core, alice: Actor) -> None:
 
 async def test_the_first_admin_is_made_once(settings: Settings) -> None:
     """However many processes start at once; the password is told once."""
-    async with open_core(settings, lxd=SimulatedLxd()) as core:
+    async with open_core(settings, lxd=FaultyLxd()) as core:
         made = await asyncio.gather(*(core.accounts.ensure_first_admin("f" * 64) for _ in range(5)))
         told = [one for one in made if one]
         assert len(told) == 1

@@ -26,9 +26,9 @@ from openlxd_core.domain.errors import (
 from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.quota import Quota
 from openlxd_core.lxd.gateway import MARK_OPERATION, MARK_OWNER, MARK_READY, InstanceSpec, ProjectSpec
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.storage import models
 from tests.support.core import add_user, eventually, finish
+from tests.support.faulty_lxd import FaultyLxd
 
 IMAGE = "debian/12"
 
@@ -39,12 +39,12 @@ async def create(core: Core, actor: Actor, name: str = "web1", **changes: Any) -
     return await finish(core, await core.containers.create(actor, name, **wish))
 
 
-async def names_in(lxd: SimulatedLxd) -> list[str]:
+async def names_in(lxd: FaultyLxd) -> list[str]:
     return [instance.name for instance in await lxd.instances()]
 
 
 async def test_a_created_container_runs_with_its_address_in_its_owners_project(
-    core: Core, alice: Actor, lxd: SimulatedLxd
+    core: Core, alice: Actor, lxd: FaultyLxd
 ) -> None:
     """The row, LXD and the operation agree, and the marks say who made it."""
     operation = await create(core, alice)
@@ -75,7 +75,7 @@ async def test_every_power_verb_ends_in_its_state_and_can_be_repeated(core: Core
         assert bool(container.ipv4) == (state is not State.STOPPED)
 
 
-async def test_a_container_that_does_not_obey_is_stopped_by_force(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_a_container_that_does_not_obey_is_stopped_by_force(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """Gracefully first; the plug is pulled when that fails."""
     await create(core, alice)
     lxd.ignore_graceful_stop(f"openlxd-{alice.user_id}", "web1")
@@ -86,7 +86,7 @@ async def test_a_container_that_does_not_obey_is_stopped_by_force(core: Core, al
 
 
 async def test_a_deleted_container_leaves_nothing_and_frees_its_name(
-    core: Core, alice: Actor, bob: Actor, lxd: SimulatedLxd
+    core: Core, alice: Actor, bob: Actor, lxd: FaultyLxd
 ) -> None:
     """Running or not; the next one may be anybody's."""
     await create(core, alice)
@@ -100,7 +100,7 @@ async def test_a_deleted_container_leaves_nothing_and_frees_its_name(
     assert (await core.operations.get(alice, operation.id)).target == "web1"  # history stays
 
 
-async def test_a_resize_reaches_lxd_and_the_quota(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_a_resize_reaches_lxd_and_the_quota(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """What is left out stays; a disk only grows; the quota is asked for the difference."""
     await create(core, alice)
     operation = await finish(core, await core.containers.resize(alice, "web1", cpu=2, memory="1GiB"))
@@ -130,7 +130,7 @@ async def test_a_resize_reaches_lxd_and_the_quota(core: Core, alice: Actor, lxd:
     ],
 )  # fmt: skip
 async def test_bad_input_makes_nothing(
-    core: Core, alice: Actor, lxd: SimulatedLxd, change: dict[str, Any], field: str
+    core: Core, alice: Actor, lxd: FaultyLxd, change: dict[str, Any], field: str
 ) -> None:
     """One clear sentence beside the field; no row, no operation, nothing in LXD."""
     wish = {"name": "web1", "image": IMAGE, "cpu": 1, "memory": "512MiB", "disk": "5GiB"} | change
@@ -141,7 +141,7 @@ async def test_bad_input_makes_nothing(
     assert await names_in(lxd) == []
 
 
-async def test_a_name_is_unique_over_all_tenants(core: Core, alice: Actor, bob: Actor, lxd: SimulatedLxd) -> None:
+async def test_a_name_is_unique_over_all_tenants(core: Core, alice: Actor, bob: Actor, lxd: FaultyLxd) -> None:
     """Reserved before LXD is asked: ten askers at once make one."""
     askers = [(alice, bob)[n % 2] for n in range(10)]
     begun = await asyncio.gather(
@@ -154,7 +154,7 @@ async def test_a_name_is_unique_over_all_tenants(core: Core, alice: Actor, bob: 
     assert await names_in(lxd) == ["web1"]
 
 
-async def test_concurrent_creates_cannot_pass_the_quota_together(core: Core, lxd: SimulatedLxd) -> None:
+async def test_concurrent_creates_cannot_pass_the_quota_together(core: Core, lxd: FaultyLxd) -> None:
     """A hundred askers with room for three: three are made."""
     carol = await add_user(core, "carol", quota=Quota(3, 100, 100_000, 1_000_000))
     begun = await asyncio.gather(
@@ -181,7 +181,7 @@ async def test_what_is_past_the_quota_is_refused_with_the_figures(core: Core, al
 
 
 async def test_a_lowered_quota_keeps_what_is_there_and_refuses_more(
-    core: Core, alice: Actor, root: Actor, lxd: SimulatedLxd
+    core: Core, alice: Actor, root: Actor, lxd: FaultyLxd
 ) -> None:
     """The project follows as far as LXD lets it, and our own count holds."""
     await create(core, alice)
@@ -215,7 +215,7 @@ CALLS: dict[str, Callable[[Core, Actor, str], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 async def test_a_stranger_learns_nothing(
-    core: Core, alice: Actor, bob: Actor, lxd: SimulatedLxd, call: Callable[[Core, Actor, str], Awaitable[Any]]
+    core: Core, alice: Actor, bob: Actor, lxd: FaultyLxd, call: Callable[[Core, Actor, str], Awaitable[Any]]
 ) -> None:
     """Another tenant's container answers exactly as a missing one does, and nothing happens to it."""
     await create(core, alice)
@@ -227,7 +227,8 @@ async def test_a_stranger_learns_nothing(
         await call(core, bob, "web9")
     assert str(theirs.value).replace("web1", "web9") == str(missing.value)
     assert await core.containers.get(alice, "web1") == before
-    assert set(lxd.calls) <= {"instance", "instances", "state", "snapshots"}  # the reconciler's own looks
+    looks = {"instance", "instances", "state", "snapshots", "images"}  # of the reconciler and of the image list
+    assert set(lxd.calls) <= looks
     assert await core.containers.list(bob) == []
 
 
@@ -259,7 +260,7 @@ async def test_an_admin_sees_and_works_everybodys(core: Core, alice: Actor, bob:
         await core.containers.create(alice, "x1", IMAGE, 1, 256, 1024, owner="bob")
 
 
-async def test_one_operation_at_a_time(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_one_operation_at_a_time(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """While one is under way the next is told so, and changes nothing."""
     lxd.delay("create_instance", 0.3)
     first = await core.containers.create(alice, "web1", IMAGE, 1, 256, 1024)
@@ -284,7 +285,7 @@ async def test_wrong_states_are_named(core: Core, alice: Actor) -> None:
         await core.consoles.open(alice, "web1")
 
 
-async def test_a_failed_create_is_undone_and_can_be_retried(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_a_failed_create_is_undone_and_can_be_retried(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """The row says why, holds the name and none of the quota; LXD holds nothing."""
     lxd.fail_next("start", LxdRefused("LXD says: {reason}", reason="no cgroup"))
     operation = await create(core, alice)
@@ -301,7 +302,7 @@ async def test_a_failed_create_is_undone_and_can_be_retried(core: Core, alice: A
     assert (await core.containers.get(alice, "web1")).status is State.RUNNING
 
 
-async def test_a_failed_create_can_be_deleted(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_a_failed_create_can_be_deleted(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """Its row goes; what stands under its name in LXD and is not ours stays."""
     lxd.fail_next("create_instance", QuotaExceeded("full"))
     await create(core, alice)
@@ -345,7 +346,7 @@ async def test_an_address_that_is_not_the_bridges_is_refused(
     assert await core.containers.list(alice) == []
 
 
-async def test_an_instance_that_is_not_ours_is_never_touched(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_an_instance_that_is_not_ours_is_never_touched(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """Somebody made web1 by lxc in the tenant's project: our create fails, our delete frees the name, theirs stays."""
     await create(core, alice, "first")
     project = f"openlxd-{alice.user_id}"
@@ -357,7 +358,7 @@ async def test_an_instance_that_is_not_ours_is_never_touched(core: Core, alice: 
     assert sorted(await names_in(lxd)) == ["first", "web1"]
 
 
-async def test_an_admin_adopts_what_nobody_knows(core: Core, alice: Actor, root: Actor, lxd: SimulatedLxd) -> None:
+async def test_an_admin_adopts_what_nobody_knows(core: Core, alice: Actor, root: Actor, lxd: FaultyLxd) -> None:
     """It stays where it is, counts from now on, and works like any other."""
     image = (await lxd.images())[0]
     await lxd.ensure_project(ProjectSpec("legacy", "default", "lxdbr0", None, None, None, None))
@@ -391,7 +392,7 @@ async def test_a_suspended_container_obeys_only_admins(core: Core, alice: Actor,
 
 
 async def test_deleting_a_user_asks_first_and_takes_the_containers_along(
-    core: Core, alice: Actor, root: Actor, lxd: SimulatedLxd
+    core: Core, alice: Actor, root: Actor, lxd: FaultyLxd
 ) -> None:
     """Refused while containers remain, unless they are to go."""
     await create(core, alice)
@@ -403,7 +404,7 @@ async def test_deleting_a_user_asks_first_and_takes_the_containers_along(
     assert await core.containers.list(root) == []
 
 
-async def test_while_lxd_is_away_nothing_is_begun(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_while_lxd_is_away_nothing_is_begun(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """One sentence, no row; the list still shows what is there; work goes on when LXD is back."""
     await create(core, alice)
     lxd.unreachable()
@@ -424,7 +425,7 @@ async def test_while_lxd_is_away_nothing_is_begun(core: Core, alice: Actor, lxd:
     assert (await finish(core, await core.containers.stop(alice, "web1"))).status is OperationStatus.DONE
 
 
-async def test_lists_cost_lxd_nothing(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_lists_cost_lxd_nothing(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """Rows are the answer; LXD is not asked."""
     await create(core, alice)
     await asyncio.sleep(0.5)
@@ -436,7 +437,7 @@ async def test_lists_cost_lxd_nothing(core: Core, alice: Actor, lxd: SimulatedLx
 
 
 async def test_usage_is_sampled_once_for_all_and_only_while_somebody_looks(
-    core: Core, alice: Actor, bob: Actor, lxd: SimulatedLxd, monkeypatch: pytest.MonkeyPatch
+    core: Core, alice: Actor, bob: Actor, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten viewers cost one sampler; a stranger's sample is not shown."""
     monkeypatch.setattr("openlxd_core.services.live.SAMPLE_SECONDS", 0.02)

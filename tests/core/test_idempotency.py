@@ -9,10 +9,10 @@ import pytest
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import Busy, ValidationFailed
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.services.idempotency import FirstAnswer
 from openlxd_core.settings import Settings
 from tests.support.core import add_user
+from tests.support.faulty_lxd import FaultyLxd
 
 
 async def test_the_second_asker_gets_the_first_answer(core: Core, alice: Actor, bob: Actor) -> None:
@@ -41,7 +41,7 @@ async def test_fifty_at_once_are_carried_out_once(core: Core, alice: Actor) -> N
 
 async def test_a_failure_of_ours_and_a_dead_process_free_the_key(settings: Settings) -> None:
     """The next try is a fresh one."""
-    lxd = SimulatedLxd()
+    lxd = FaultyLxd()
     async with open_core(settings, lxd=lxd) as core:
         alice = await add_user(core, "alice")
         await core.idempotency.begin(alice, "a", "digest")

@@ -15,11 +15,11 @@ from openlxd_core.domain.feed import Change
 from openlxd_core.domain.operation import OperationStatus
 from openlxd_core.domain.quota import Quota
 from openlxd_core.lxd.gateway import MARK_OPERATION, MARK_READY, InstanceSpec
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.services import runner, steps
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from tests.support.core import add_user, eventually, finish
+from tests.support.faulty_lxd import FaultyLxd
 
 IMAGE = "debian/12"
 NO_QUOTA = Quota(0, 0, 0, 0, 0, 0)
@@ -41,7 +41,7 @@ async def make(core: Core, actor: Actor, name: str = "web1") -> None:
     assert operation.status is OperationStatus.DONE
 
 
-async def test_what_lxc_does_is_seen(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_what_lxc_does_is_seen(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """Stopped, started, frozen and deleted behind our back: the row follows, and never brings it back."""
     await make(core, alice)
     place = (f"openlxd-{alice.user_id}", "web1")
@@ -59,7 +59,7 @@ async def test_what_lxc_does_is_seen(core: Core, alice: Actor, lxd: SimulatedLxd
     assert await core.containers.list(alice) == []
 
 
-async def test_a_missing_container_that_comes_back_is_seen_again(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_a_missing_container_that_comes_back_is_seen_again(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """Somebody restored it by lxc."""
     await make(core, alice)
     project = f"openlxd-{alice.user_id}"
@@ -69,7 +69,7 @@ async def test_a_missing_container_that_comes_back_is_seen_again(core: Core, ali
     await becomes(core, State.STOPPED)
 
 
-async def test_what_happened_while_lxd_was_away_is_seen(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_what_happened_while_lxd_was_away_is_seen(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """Events are lost while the stream is down: everything is compared when it is back."""
     await make(core, alice)
     await make(core, alice, "web2")
@@ -82,7 +82,7 @@ async def test_what_happened_while_lxd_was_away_is_seen(core: Core, alice: Actor
     await becomes(core, State.RUNNING, "web2")
 
 
-async def test_a_lost_connection_is_not_a_failure(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_a_lost_connection_is_not_a_failure(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """Whatever LXD made of it, each verb is done in the end, once."""
     for outcome in ("done", "nothing", "half"):
         lxd.lose_connection_during("create_instance", outcome=outcome)
@@ -102,7 +102,7 @@ async def test_a_lost_connection_is_not_a_failure(core: Core, alice: Actor, lxd:
 
 
 async def test_lxd_dying_again_and_again_ends_with_the_truth(
-    core: Core, alice: Actor, lxd: SimulatedLxd, monkeypatch: pytest.MonkeyPatch
+    core: Core, alice: Actor, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After five tries the operation says so, LXD holds nothing, and neither does the quota."""
     monkeypatch.setattr(runner, "PAUSE_SECONDS", 0.01)
@@ -117,7 +117,7 @@ async def test_lxd_dying_again_and_again_ends_with_the_truth(
 
 
 @asynccontextmanager
-async def crashing_core(settings: Settings, lxd: SimulatedLxd) -> AsyncIterator[Core]:
+async def crashing_core(settings: Settings, lxd: FaultyLxd) -> AsyncIterator[Core]:
     """A core whose operations stop where they are at the end, as a SIGKILL would stop them."""
     async with open_core(settings, lxd=lxd) as core:
         yield core
@@ -131,7 +131,7 @@ async def test_a_create_cut_short_anywhere_is_finished_by_the_next_process(
     settings: Settings, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process goes at each step, before and after LXD has done it; the next one makes it whole, once."""
-    lxd = SimulatedLxd()
+    lxd = FaultyLxd()
     hangs = asyncio.Event()
     before = {"after_create": "start", "after_start": "state", "after_mark": None}.get(stage, stage)
     if before is None:
@@ -168,7 +168,7 @@ async def _hang(reached: asyncio.Event) -> None:
 
 async def test_a_delete_cut_short_is_finished(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row does not stay deleting for ever."""
-    lxd, hangs = SimulatedLxd(), asyncio.Event()
+    lxd, hangs = FaultyLxd(), asyncio.Event()
     async with crashing_core(settings, lxd) as core:
         alice = await add_user(core, "alice")
         await make(core, alice)
@@ -185,7 +185,7 @@ async def test_a_delete_cut_short_is_finished(settings: Settings, monkeypatch: p
 
 async def test_an_operation_that_kills_every_process_is_given_up(settings: Settings) -> None:
     """The sixth process does not try again: error, nothing in LXD, a retry possible."""
-    lxd = SimulatedLxd()
+    lxd = FaultyLxd()
     async with open_core(settings, lxd=lxd) as core:
         alice = await add_user(core, "alice")
         lxd.fail_next("start", RuntimeError("a bug of ours"))
@@ -204,7 +204,7 @@ async def test_an_operation_that_kills_every_process_is_given_up(settings: Setti
 
 
 async def test_an_end_that_could_not_be_written_is_written_later(
-    core: Core, alice: Actor, lxd: SimulatedLxd, monkeypatch: pytest.MonkeyPatch
+    core: Core, alice: Actor, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk under the database is full for a moment: the operation is not left running for ever."""
     monkeypatch.setattr(runner, "PAUSE_SECONDS", 0.01)
@@ -220,7 +220,7 @@ async def test_an_end_that_could_not_be_written_is_written_later(
     assert [instance.name for instance in await lxd.instances()] == ["web1"]
 
 
-async def test_a_half_made_instance_of_a_dead_create_is_swept_away(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_a_half_made_instance_of_a_dead_create_is_swept_away(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """Marked by an operation that has ended and never ready: it goes. Ready, or not ours: it stays."""
     await core.quotas.set(SYSTEM, "alice", Quota(10, 10, 10240, 102400))
     await make(core, alice)
@@ -245,7 +245,7 @@ async def test_a_half_made_instance_of_a_dead_create_is_swept_away(core: Core, a
 
 async def test_one_process_reconciles_and_the_other_takes_over(settings: Settings) -> None:
     """The lock is held by one; when it ends, the other sees what LXD does."""
-    lxd = SimulatedLxd()
+    lxd = FaultyLxd()
     async with open_core(settings, lxd=lxd) as second:
         async with open_core(settings, lxd=lxd) as first:
             alice = await add_user(first, "alice")
@@ -257,7 +257,7 @@ async def test_one_process_reconciles_and_the_other_takes_over(settings: Setting
 
 async def test_the_other_process_hears_of_it_and_strangers_do_not(settings: Settings) -> None:
     """A change of one process reaches the sessions of the other, and only those who may know."""
-    lxd = SimulatedLxd()
+    lxd = FaultyLxd()
     async with open_core(settings, lxd=lxd) as api, open_core(settings, lxd=lxd) as ssh:
         alice, bob = await add_user(api, "alice"), await add_user(api, "bob")
         heard: dict[str, list[Change]] = {"alice": [], "bob": []}
@@ -295,7 +295,7 @@ async def test_a_listener_that_sleeps_costs_little_and_is_told_to_read_again(cor
 
 
 async def test_an_address_that_comes_late_is_found(
-    core: Core, alice: Actor, lxd: SimulatedLxd, monkeypatch: pytest.MonkeyPatch
+    core: Core, alice: Actor, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The operation does not wait for ever, and the row has the address when DHCP is done."""
     monkeypatch.setattr(steps, "ADDRESS_SECONDS", 0.2)

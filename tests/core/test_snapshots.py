@@ -22,10 +22,10 @@ from openlxd_core.domain.errors import (
 )
 from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.quota import Quota
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from tests.support.core import add_user, eventually, finish
+from tests.support.faulty_lxd import FaultyLxd
 
 IMAGE = "debian/12"
 
@@ -44,7 +44,7 @@ async def snapshot_names(core: Core, actor: Actor, name: str = "web1") -> list[s
     return [snapshot.name for snapshot in await core.snapshots.list(actor, name)]
 
 
-async def test_a_snapshot_is_taken_restored_and_dropped(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_a_snapshot_is_taken_restored_and_dropped(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """The rows and LXD agree at every step, and a restore leaves a running container running."""
     await make(core, alice)
     await done(core, await core.snapshots.create(alice, "web1", "before"))
@@ -58,7 +58,7 @@ async def test_a_snapshot_is_taken_restored_and_dropped(core: Core, alice: Actor
     assert len(await lxd.snapshots(f"openlxd-{alice.user_id}", "web1")) == 1
 
 
-async def test_snapshots_are_counted_over_all_containers(core: Core, root: Actor, lxd: SimulatedLxd) -> None:
+async def test_snapshots_are_counted_over_all_containers(core: Core, root: Actor, lxd: FaultyLxd) -> None:
     """Ten askers with room for two take two."""
     carol = await add_user(core, "carol", quota=Quota(3, 4, 4096, 40960, snapshots=2))
     await make(core, carol, "a1")
@@ -76,7 +76,7 @@ async def test_snapshots_are_counted_over_all_containers(core: Core, root: Actor
     await done(core, await core.snapshots.create(carol, "a1", "more"))
 
 
-async def test_a_snapshot_that_failed_does_not_count(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_a_snapshot_that_failed_does_not_count(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """Its row goes with it, and the name is free again."""
     await make(core, alice)
     lxd.fail_next("create_snapshot", LxdRefused("no room on the pool"))
@@ -86,7 +86,7 @@ async def test_a_snapshot_that_failed_does_not_count(core: Core, alice: Actor, l
     await done(core, await core.snapshots.create(alice, "web1", "one"))
 
 
-async def test_what_lxc_does_to_snapshots_is_seen(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_what_lxc_does_to_snapshots_is_seen(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """One made or dropped behind our back appears or goes."""
     await make(core, alice)
     place = (f"openlxd-{alice.user_id}", "web1")
@@ -134,7 +134,7 @@ async def test_wrong_snapshots_are_refused(core: Core, alice: Actor) -> None:
     assert not await core.operations.list(alice, active=True)
 
 
-async def test_a_reinstall_keeps_name_limits_and_address(core: Core, alice: Actor, lxd: SimulatedLxd) -> None:
+async def test_a_reinstall_keeps_name_limits_and_address(core: Core, alice: Actor, lxd: FaultyLxd) -> None:
     """The image changes, snapshots go, the old one is gone."""
     await make(core, alice)
     await done(core, await core.snapshots.create(alice, "web1", "one"))
@@ -149,7 +149,7 @@ async def test_a_reinstall_keeps_name_limits_and_address(core: Core, alice: Acto
 
 @pytest.mark.parametrize("verb", ["create_instance", "start", "set_marks"])
 async def test_a_reinstall_that_fails_leaves_the_old_one_running(
-    core: Core, alice: Actor, lxd: SimulatedLxd, verb: str
+    core: Core, alice: Actor, lxd: FaultyLxd, verb: str
 ) -> None:
     """With its name, address and snapshots; the operation says why."""
     await make(core, alice)
@@ -171,7 +171,7 @@ async def test_a_reinstall_cut_short_anywhere_is_finished(
     settings: Settings, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next process goes on from what it finds."""
-    lxd, hangs = SimulatedLxd(), asyncio.Event()
+    lxd, hangs = FaultyLxd(), asyncio.Event()
     async with open_core(settings, lxd=lxd) as core:
         alice = await add_user(core, "alice")
         await make(core, alice)
@@ -193,7 +193,7 @@ async def test_a_reinstall_cut_short_anywhere_is_finished(
 
 
 async def test_a_root_password_goes_in_and_is_kept_nowhere(
-    core: Core, alice: Actor, settings: Settings, lxd: SimulatedLxd
+    core: Core, alice: Actor, settings: Settings, lxd: FaultyLxd
 ) -> None:
     """Not in the audit, not in the database; hostile ones are refused; a stopped container says so."""
     await make(core, alice)

@@ -12,10 +12,10 @@ import pytest
 
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor, Role
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.market import source
 from openlxd_core.settings import Settings
 from tests.support.core import add_user, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import NEW, OLD, ImageServer
 
 
@@ -69,9 +69,9 @@ async def server() -> AsyncIterator[ImageServer]:
 
 
 @pytest.fixture
-def lxd() -> SimulatedLxd:
+def lxd() -> FaultyLxd:
     """A simulated LXD that holds nothing yet."""
-    made = SimulatedLxd()
+    made = FaultyLxd()
     with made.world.change() as state:
         state["images"] = {}
     return made
@@ -84,7 +84,7 @@ def settings(tmp_path: Path, server: ImageServer) -> Settings:
 
 
 @pytest.fixture
-async def core(settings: Settings, lxd: SimulatedLxd) -> AsyncIterator[Core]:
+async def core(settings: Settings, lxd: FaultyLxd) -> AsyncIterator[Core]:
     """A core that has read the server's catalogue."""
     async with open_core(settings, lxd=lxd) as opened:
         await opened.market.ready()

@@ -27,12 +27,12 @@ from openlxd_core.domain.errors import (
 from openlxd_core.domain.image import ImageStatus
 from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.text import is_plain
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.market import source
 from openlxd_core.services import imports
 from openlxd_core.settings import Settings
 from tests.market.conftest import metadata, noise
 from tests.support.core import add_user, eventually, finish, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import NEW, OLD, ImageServer
 
 ALIAS = "alpine/3.19"
@@ -48,7 +48,7 @@ def leftovers(core: Core) -> list[str]:
     return sorted(str(path) for path in folder.rglob("*") if path.is_file()) if folder.exists() else []
 
 
-async def held(lxd: SimulatedLxd) -> dict[str, str]:
+async def held(lxd: FaultyLxd) -> dict[str, str]:
     """Fingerprints by alias."""
     return {alias: image.fingerprint for image in await lxd.images() for alias in image.aliases}
 
@@ -58,7 +58,7 @@ async def run_import(core: Core, actor: Actor = SYSTEM, alias: str = ALIAS) -> O
 
 
 async def test_an_import_ends_in_the_published_fingerprint(
-    core: Core, lxd: SimulatedLxd, server: ImageServer, alice: Actor
+    core: Core, lxd: FaultyLxd, server: ImageServer, alice: Actor
 ) -> None:
     """Found, fetched, checked, handed over, named, listed; the file of a build is asked for once; we say who we are."""
     ended = await run_import(core, alice, "alpine319")
@@ -86,7 +86,7 @@ async def test_asking_again_for_what_is_here_downloads_nothing(core: Core, serve
     assert server.asked == asked
 
 
-async def test_ten_askers_make_one_download(core: Core, lxd: SimulatedLxd, server: ImageServer) -> None:
+async def test_ten_askers_make_one_download(core: Core, lxd: FaultyLxd, server: ImageServer) -> None:
     """Each gets the same operation, may see and await it, and learns nobody's name."""
     people = [await add_user(core, f"user{number}") for number in range(10)]
     server.break_(server.path(ROOT.format(NEW), NEW), "slow", at=400_000)
@@ -107,7 +107,7 @@ async def test_ten_askers_make_one_download(core: Core, lxd: SimulatedLxd, serve
 # -- the server misbehaves ---------------------------------------------------------------------------------------------
 
 
-async def test_a_cut_download_goes_on_where_it_stopped(core: Core, lxd: SimulatedLxd, server: ImageServer) -> None:
+async def test_a_cut_download_goes_on_where_it_stopped(core: Core, lxd: FaultyLxd, server: ImageServer) -> None:
     """With Range; the bytes that were there are not asked for again."""
     path = server.path(ROOT.format(NEW), NEW)
     server.break_(path, "cut", at=100_000, times=2)
@@ -123,7 +123,7 @@ async def test_a_cut_download_goes_on_where_it_stopped(core: Core, lxd: Simulate
      ("garbage", 0, ""), ("cut", 0, ""), ("hash", 0, ""), ("status", 0, "416 No")],
 )  # fmt: skip
 async def test_a_fault_that_passes_is_survived(
-    core: Core, lxd: SimulatedLxd, server: ImageServer, kind: str, at: int, text: str
+    core: Core, lxd: FaultyLxd, server: ImageServer, kind: str, at: int, text: str
 ) -> None:
     """The next try succeeds."""
     server.break_(server.path(ROOT.format(NEW), NEW), kind, at, text, times=1)
@@ -133,7 +133,7 @@ async def test_a_fault_that_passes_is_survived(
 
 @pytest.mark.parametrize("which", [ROOT, META])
 async def test_a_build_whose_file_is_gone_gives_way_to_the_one_before(
-    core: Core, lxd: SimulatedLxd, server: ImageServer, which: str
+    core: Core, lxd: FaultyLxd, server: ImageServer, which: str
 ) -> None:
     """A mirror in the middle of an update lists what it does not have yet."""
     del server.files[server.path(which.format(NEW), NEW)]
@@ -152,7 +152,7 @@ async def test_a_build_whose_file_is_gone_gives_way_to_the_one_before(
 )  # fmt: skip
 @pytest.mark.parametrize("which", [ROOT, META])
 async def test_a_fault_that_stays_ends_in_a_plain_failure(
-    core: Core, lxd: SimulatedLxd, server: ImageServer, which: str, kind: str, at: int, text: str
+    core: Core, lxd: FaultyLxd, server: ImageServer, which: str, kind: str, at: int, text: str
 ) -> None:
     """LXD sees nothing, no file is left, the image is marked as failed, and a retry works once the server is well."""
     path = server.path(which.format(NEW), NEW)
@@ -173,7 +173,7 @@ async def test_a_fault_that_stays_ends_in_a_plain_failure(
 
 
 async def test_a_server_that_has_none_of_what_it_lists_is_said_so(
-    core: Core, lxd: SimulatedLxd, server: ImageServer
+    core: Core, lxd: FaultyLxd, server: ImageServer
 ) -> None:
     """Every build is tried; then it fails, and leaves nothing."""
     for serial in (OLD, NEW):
@@ -184,7 +184,7 @@ async def test_a_server_that_has_none_of_what_it_lists_is_said_so(
     assert await held(lxd) == {}
 
 
-async def test_a_redirect_within_the_server_is_followed(core: Core, lxd: SimulatedLxd, server: ImageServer) -> None:
+async def test_a_redirect_within_the_server_is_followed(core: Core, lxd: FaultyLxd, server: ImageServer) -> None:
     """Servers move files about."""
     path = server.path(ROOT.format(NEW), NEW)
     server.files["/moved"] = server.files[path]
@@ -194,7 +194,7 @@ async def test_a_redirect_within_the_server_is_followed(core: Core, lxd: Simulat
 
 
 async def test_files_that_do_not_make_the_listed_image_are_not_used(
-    core: Core, lxd: SimulatedLxd, server: ImageServer
+    core: Core, lxd: FaultyLxd, server: ImageServer
 ) -> None:
     """Each file's hash is right and the one over both is not."""
     for name in ("incus.tar.xz", "lxd.tar.xz"):
@@ -221,7 +221,7 @@ async def test_a_server_that_says_nothing_is_given_up(
     assert leftovers(core) == []
 
 
-async def test_what_lxd_refuses_fails_with_lxds_reason(core: Core, lxd: SimulatedLxd, server: ImageServer) -> None:
+async def test_what_lxd_refuses_fails_with_lxds_reason(core: Core, lxd: FaultyLxd, server: ImageServer) -> None:
     """Both hashes are right, and it is no image all the same."""
     server.add("alpine", "3.18", metadata=b"no tar at all", squashfs=b"nothing")
     await core.market.refresh(SYSTEM)
@@ -282,7 +282,7 @@ async def test_a_disk_that_fills_up_on_the_way_is_said_so(core: Core, monkeypatc
 
 @pytest.mark.parametrize("outcome", ["done", "nothing"])
 async def test_an_lxd_that_is_lost_while_it_takes_the_image_in_gets_it_once(
-    core: Core, lxd: SimulatedLxd, monkeypatch: pytest.MonkeyPatch, outcome: str
+    core: Core, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch, outcome: str
 ) -> None:
     """Whether it had taken it or not: one image, under its name."""
     monkeypatch.setattr(imports, "PAUSE_SECONDS", 0.01)
@@ -293,7 +293,7 @@ async def test_an_lxd_that_is_lost_while_it_takes_the_image_in_gets_it_once(
     assert len(await lxd.images()) == 1
 
 
-async def test_an_import_waits_for_an_lxd_that_is_away(core: Core, lxd: SimulatedLxd, server: ImageServer) -> None:
+async def test_an_import_waits_for_an_lxd_that_is_away(core: Core, lxd: FaultyLxd, server: ImageServer) -> None:
     """And is not begun at all where it is known to be away."""
     server.break_(server.path(ROOT.format(NEW), NEW), "slow", at=600_000)
     operation = await core.market.import_image(SYSTEM, ALIAS)
@@ -320,7 +320,7 @@ async def begun(core: Core, server: ImageServer, actor: Actor, kind: str = "sile
 
 @pytest.mark.parametrize("kind", ["silence", "slow"])
 async def test_an_import_is_cancelled_at_once_and_leaves_nothing(
-    core: Core, lxd: SimulatedLxd, server: ImageServer, alice: Actor, kind: str
+    core: Core, lxd: FaultyLxd, server: ImageServer, alice: Actor, kind: str
 ) -> None:
     """Also where the server says nothing; the next try starts anew."""
     operation = await begun(core, server, alice, kind)
@@ -353,7 +353,7 @@ async def test_of_several_askers_one_can_leave(
     assert (await finish(core, again, 5)).status is OperationStatus.CANCELLED
 
 
-async def test_it_is_too_late_once_lxd_takes_the_image_in(core: Core, lxd: SimulatedLxd, alice: Actor) -> None:
+async def test_it_is_too_late_once_lxd_takes_the_image_in(core: Core, lxd: FaultyLxd, alice: Actor) -> None:
     """The refusal says so, and the import ends well."""
     lxd.delay("import_image", 0.5)
     operation = await core.market.import_image(alice, ALIAS)
@@ -382,7 +382,7 @@ async def test_a_tenant_has_two_imports_at_once(core: Core, server: ImageServer,
     assert (await core.market.import_image(alice, "centos9")).target == "centos/9-Stream"
 
 
-async def test_a_tenants_images_have_a_bound(tmp_path: Path, server: ImageServer, lxd: SimulatedLxd) -> None:
+async def test_a_tenants_images_have_a_bound(tmp_path: Path, server: ImageServer, lxd: FaultyLxd) -> None:
     """Sizes are told; what is here already, or an admin brings, takes nobody's room."""
     server.add("fedora", "40", metadata=metadata("f"), squashfs=noise(1_100_000))
     async with open_core(make_settings(tmp_path, images_url=server.url, tenant_images="1MiB"), lxd=lxd) as core:
@@ -395,7 +395,7 @@ async def test_a_tenants_images_have_a_bound(tmp_path: Path, server: ImageServer
         assert (await run_import(core, alice, "fedora40")).status is OperationStatus.DONE
 
 
-async def test_an_operator_can_keep_imports_to_admins(tmp_path: Path, server: ImageServer, lxd: SimulatedLxd) -> None:
+async def test_an_operator_can_keep_imports_to_admins(tmp_path: Path, server: ImageServer, lxd: FaultyLxd) -> None:
     """Tenants browse, and make containers from what is here."""
     async with open_core(make_settings(tmp_path, images_url=server.url, tenant_import="off"), lxd=lxd) as core:
         await core.market.ready()
@@ -413,7 +413,7 @@ async def test_an_operator_can_keep_imports_to_admins(tmp_path: Path, server: Im
         assert made.status is OperationStatus.DONE
 
 
-async def test_an_operator_says_what_is_offered(tmp_path: Path, server: ImageServer, lxd: SimulatedLxd) -> None:
+async def test_an_operator_says_what_is_offered(tmp_path: Path, server: ImageServer, lxd: FaultyLxd) -> None:
     """Other distributions do not exist here, not even as no longer published."""
     settings = make_settings(tmp_path, images_url=server.url, images_distributions="debian, alpine")
     async with open_core(settings, lxd=lxd) as core:
@@ -448,7 +448,7 @@ async def test_a_pinned_image_comes_first(core: Core, alice: Actor, root: Actor)
 # -- containers from it ------------------------------------------------------------------------------------------------
 
 
-async def test_a_create_imports_what_it_needs(core: Core, lxd: SimulatedLxd, alice: Actor) -> None:
+async def test_a_create_imports_what_it_needs(core: Core, lxd: FaultyLxd, alice: Actor) -> None:
     """One call: the image comes, the container runs, and the quota held from the first moment."""
     operation = await core.containers.create(alice, "web1", "alpine319", 1, "64MiB", "1GiB")
     assert (await core.quotas.get(alice)).used.containers == 1
@@ -475,7 +475,7 @@ async def test_a_create_whose_image_cannot_come_fails_with_the_imports_reason(
 
 
 async def test_nothing_is_imported_for_a_create_that_does_not_fit(
-    core: Core, lxd: SimulatedLxd, server: ImageServer, alice: Actor
+    core: Core, lxd: FaultyLxd, server: ImageServer, alice: Actor
 ) -> None:
     """The quota is judged first, in the same breath."""
     with pytest.raises(QuotaExceeded):
@@ -488,7 +488,7 @@ async def test_nothing_is_imported_for_a_create_that_does_not_fit(
         await core.containers.create(alice, "web1", "ubunto2204", 1, "64MiB", "1GiB")
 
 
-async def test_several_creates_share_one_import(core: Core, lxd: SimulatedLxd, alice: Actor, bob: Actor) -> None:
+async def test_several_creates_share_one_import(core: Core, lxd: FaultyLxd, alice: Actor, bob: Actor) -> None:
     """Of several people, too."""
     begun = await asyncio.gather(
         core.containers.create(alice, "web1", ALIAS, 1, "64MiB", "1GiB"),
@@ -535,7 +535,7 @@ async def test_other_sessions_see_the_bar_move(core: Core, server: ImageServer, 
 
 
 async def test_another_process_goes_on_where_a_dead_one_stopped(
-    settings: Settings, lxd: SimulatedLxd, server: ImageServer
+    settings: Settings, lxd: FaultyLxd, server: ImageServer
 ) -> None:
     """From the bytes that are there."""
     path = server.path(ROOT.format(NEW), NEW)
@@ -562,7 +562,7 @@ async def test_leftovers_of_ended_operations_are_swept(core: Core) -> None:
 
 
 async def test_an_import_that_was_cut_short_too_often_fails(
-    settings: Settings, lxd: SimulatedLxd, server: ImageServer
+    settings: Settings, lxd: FaultyLxd, server: ImageServer
 ) -> None:
     """It does not go on for ever; asking anew works."""
     from openlxd_core.storage import models

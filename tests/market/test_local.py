@@ -20,11 +20,11 @@ from openlxd_core.domain.errors import (
 )
 from openlxd_core.domain.image import ImageStatus
 from openlxd_core.domain.operation import OperationStatus
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from tests.market.conftest import metadata, noise
 from tests.support.core import add_user, eventually, finish
+from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import NEW, OLD, ImageServer
 
 ALIAS = "alpine/3.19"
@@ -40,7 +40,7 @@ async def rows() -> dict[str, str]:
     return {row.alias: row.status for row in await models.Image.all()}
 
 
-async def test_what_others_do_in_lxd_is_noticed(core: Core, lxd: SimulatedLxd) -> None:
+async def test_what_others_do_in_lxd_is_noticed(core: Core, lxd: FaultyLxd) -> None:
     """An image that lxc brings gets its row; one that lxc deletes loses it."""
     await bring(core)
     fingerprint = lxd.add_image("by/hand", description="By hand")
@@ -62,7 +62,7 @@ async def test_what_others_do_in_lxd_is_noticed(core: Core, lxd: SimulatedLxd) -
     await eventually(gone, "the rows are gone")
 
 
-async def test_no_row_stays_downloading(core: Core, lxd: SimulatedLxd) -> None:
+async def test_no_row_stays_downloading(core: Core, lxd: FaultyLxd) -> None:
     """One that nobody brings is marked as failed, with a retry and a way to drop it."""
     await models.Image.create(alias="alpine/3.20", status="downloading")
     lxd.add_image("anything")
@@ -77,7 +77,7 @@ async def test_no_row_stays_downloading(core: Core, lxd: SimulatedLxd) -> None:
     assert "x/1" not in await rows()
 
 
-async def test_delete_tells_who_used_it_and_harms_nobody(core: Core, lxd: SimulatedLxd, alice: Actor) -> None:
+async def test_delete_tells_who_used_it_and_harms_nobody(core: Core, lxd: FaultyLxd, alice: Actor) -> None:
     """Admins only; containers go on."""
     await bring(core)
     await finish(core, await core.containers.create(alice, "web1", ALIAS, *SIZES))
@@ -101,7 +101,7 @@ async def test_delete_waits_for_an_import(core: Core, server: ImageServer) -> No
     await finish(core, operation)
 
 
-async def test_another_name_of_the_same_image_is_all_that_goes(core: Core, lxd: SimulatedLxd) -> None:
+async def test_another_name_of_the_same_image_is_all_that_goes(core: Core, lxd: FaultyLxd) -> None:
     """What has two names loses one."""
     await bring(core)
     await lxd.set_alias("mine", (await lxd.images())[0].fingerprint)
@@ -120,7 +120,7 @@ async def test_who_uses_an_image_is_told_to_those_who_may_know(core: Core, alice
 
 
 async def test_what_an_admin_brought_by_hand_is_theirs(
-    core: Core, lxd: SimulatedLxd, server: ImageServer, alice: Actor
+    core: Core, lxd: FaultyLxd, server: ImageServer, alice: Actor
 ) -> None:
     """A tenant's import does not take its name; an admin's does, and the image itself stays."""
     fingerprint = lxd.add_image(ALIAS, description="By hand")
@@ -151,7 +151,7 @@ async def test_a_hidden_image_is_hidden_where_it_is_here_too(core: Core, alice: 
 
 
 @pytest.fixture
-async def old_first(settings: Settings, lxd: SimulatedLxd, server: ImageServer) -> AsyncIterator[Core]:
+async def old_first(settings: Settings, lxd: FaultyLxd, server: ImageServer) -> AsyncIterator[Core]:
     """A core that has imported the older build, with the newer one out since."""
     new = server.products["alpine:3.19:amd64:default"]["versions"].pop(NEW)
     server.publish()
@@ -163,7 +163,7 @@ async def old_first(settings: Settings, lxd: SimulatedLxd, server: ImageServer) 
         yield core
 
 
-async def test_a_newer_build_is_shown_and_taken(old_first: Core, lxd: SimulatedLxd) -> None:
+async def test_a_newer_build_is_shown_and_taken(old_first: Core, lxd: FaultyLxd) -> None:
     """The name moves; the older build goes once no container came from it."""
     core = old_first
     alice = await add_user(core, "alice")
@@ -188,7 +188,7 @@ async def test_a_newer_build_is_shown_and_taken(old_first: Core, lxd: SimulatedL
     assert not (await core.market.images(alice))[0].newer
 
 
-async def test_a_pinned_build_stays(old_first: Core, lxd: SimulatedLxd) -> None:
+async def test_a_pinned_build_stays(old_first: Core, lxd: FaultyLxd) -> None:
     """The operator said so."""
     core = old_first
     await core.market.pin(SYSTEM, ALIAS, True)
@@ -198,7 +198,7 @@ async def test_a_pinned_build_stays(old_first: Core, lxd: SimulatedLxd) -> None:
 
 
 async def test_a_failed_update_leaves_the_older_build_usable(
-    old_first: Core, server: ImageServer, lxd: SimulatedLxd
+    old_first: Core, server: ImageServer, lxd: FaultyLxd
 ) -> None:
     """It stays imported, under its name."""
     core = old_first
@@ -276,7 +276,7 @@ async def test_what_cannot_be_published_says_why(core: Core, stopped: str, alice
 
 
 async def test_a_publish_that_lxd_refuses_leaves_nothing(
-    core: Core, stopped: str, lxd: SimulatedLxd, alice: Actor
+    core: Core, stopped: str, lxd: FaultyLxd, alice: Actor
 ) -> None:
     """No row, no image, and the container is free again."""
     before = len(await lxd.images())
@@ -290,9 +290,7 @@ async def test_a_publish_that_lxd_refuses_leaves_nothing(
     assert len(await lxd.images()) == before
 
 
-async def test_private_images_take_their_owners_room(
-    settings: Settings, lxd: SimulatedLxd, server: ImageServer
-) -> None:
+async def test_private_images_take_their_owners_room(settings: Settings, lxd: FaultyLxd, server: ImageServer) -> None:
     """Past it the publish fails, and its image is dropped."""
     server.add("debian", "bookworm", aliases="debian/12", metadata=metadata("big"), squashfs=noise(3_000_000))
     async with open_core(settings.model_copy(update={"tenant_images": "5MiB"}), lxd=lxd) as core:
@@ -307,7 +305,7 @@ async def test_private_images_take_their_owners_room(
 
 
 async def test_a_publish_that_was_cut_short_is_finished_by_the_next_process(
-    settings: Settings, lxd: SimulatedLxd, server: ImageServer
+    settings: Settings, lxd: FaultyLxd, server: ImageServer
 ) -> None:
     """With one image, whether LXD had made it or not."""
     async with open_core(settings, lxd=lxd) as first:

@@ -19,13 +19,13 @@ from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.errors import ConfigurationError, ImageSourceUnavailable, ValidationFailed
 from openlxd_core.domain.text import is_plain
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.market import source
 from openlxd_core.services import market
 from openlxd_core.settings import Settings, load_settings
 from openlxd_core.storage import models
 from tests.market.conftest import metadata
 from tests.support.core import eventually, finish, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import INDEX, PRODUCTS, ImageServer
 
 
@@ -131,7 +131,7 @@ async def test_a_list_of_five_megabytes_is_read_and_an_index_of_five_is_not(core
     assert "fedora/44" in aliases(core)
 
 
-async def test_without_a_server_and_a_copy_there_is_a_reason(tmp_path: Path, lxd: SimulatedLxd) -> None:
+async def test_without_a_server_and_a_copy_there_is_a_reason(tmp_path: Path, lxd: FaultyLxd) -> None:
     """Nothing is said to be unpublished, and an import says what is the matter."""
     async with open_core(make_settings(tmp_path, images_url="http://127.0.0.1:9"), lxd=lxd) as core:
         await core.market.ready()
@@ -145,7 +145,7 @@ async def test_without_a_server_and_a_copy_there_is_a_reason(tmp_path: Path, lxd
 
 
 async def test_a_restart_without_the_server_still_has_the_catalogue(
-    settings: Settings, server: ImageServer, lxd: SimulatedLxd
+    settings: Settings, server: ImageServer, lxd: FaultyLxd
 ) -> None:
     """From the disk."""
     async with open_core(settings, lxd=lxd) as core:
@@ -156,9 +156,7 @@ async def test_a_restart_without_the_server_still_has_the_catalogue(
         assert aliases(core) == EVERY
 
 
-async def test_a_spoilt_copy_on_disk_is_fetched_anew(
-    settings: Settings, server: ImageServer, lxd: SimulatedLxd
-) -> None:
+async def test_a_spoilt_copy_on_disk_is_fetched_anew(settings: Settings, server: ImageServer, lxd: FaultyLxd) -> None:
     """Cut by a crash, or by a full disk."""
     async with open_core(settings, lxd=lxd, background=False) as core:
         await core.market.ready()
@@ -170,7 +168,7 @@ async def test_a_spoilt_copy_on_disk_is_fetched_anew(
         assert aliases(core) == EVERY
 
 
-async def test_two_processes_share_one_copy(settings: Settings, server: ImageServer, lxd: SimulatedLxd) -> None:
+async def test_two_processes_share_one_copy(settings: Settings, server: ImageServer, lxd: FaultyLxd) -> None:
     """What one refreshes, flags or imports the other shows, soon."""
     async with open_core(settings, lxd=lxd) as one, open_core(settings, lxd=lxd) as other:
         await one.market.ready()
@@ -184,7 +182,7 @@ async def test_two_processes_share_one_copy(settings: Settings, server: ImageSer
         await eventually(lambda: other.market.offers(SYSTEM, "alpine/3.19")[0].held, "the other knows it is here")
 
 
-async def test_several_servers_are_one_market(tmp_path: Path, server: ImageServer, lxd: SimulatedLxd) -> None:
+async def test_several_servers_are_one_market(tmp_path: Path, server: ImageServer, lxd: FaultyLxd) -> None:
     """The second fills the gaps of the first, and goes on alone where the first fails."""
     async with ImageServer() as second:
         second.add("fedora", "44", metadata=metadata("fedora"))
@@ -222,7 +220,7 @@ def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
     return ca, context
 
 
-async def test_a_private_mirror_is_believed_by_its_ca_alone(tmp_path: Path, lxd: SimulatedLxd) -> None:
+async def test_a_private_mirror_is_believed_by_its_ca_alone(tmp_path: Path, lxd: FaultyLxd) -> None:
     """Without it the connection is refused; a CA file that cannot be read is said so; https never leads to http."""
     ca, context = certificate(tmp_path)
     plain = ImageServer()
@@ -261,7 +259,7 @@ def test_servers_speak_https_or_are_near(url: str, good: bool) -> None:
             load_settings({"images_url": url}, environment={})
 
 
-async def test_browsing_asks_nobody(core: Core, server: ImageServer, lxd: SimulatedLxd, alice: Actor) -> None:
+async def test_browsing_asks_nobody(core: Core, server: ImageServer, lxd: FaultyLxd, alice: Actor) -> None:
     """A key press in the search costs neither the server nor LXD anything."""
     asked, calls = dict(server.asked), sum(lxd.calls.values())
     for text in ("u", "ub", "ubu", "ubuntu", "ubuntu 22"):
@@ -302,7 +300,7 @@ async def test_the_unknown_is_unknown(core: Core, alice: Actor) -> None:
 
 
 async def test_a_slow_server_does_not_keep_the_rows_from_following_lxd(
-    settings: Settings, server: ImageServer, lxd: SimulatedLxd
+    settings: Settings, server: ImageServer, lxd: FaultyLxd
 ) -> None:
     """What lxc does is noticed while the list is waited for."""
     server.break_("*", "silence")

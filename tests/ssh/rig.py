@@ -20,13 +20,13 @@ from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import Message
 from openlxd_core.i18n import N_, _
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_tui.ssh.driver import SshDriver
 from openlxd_tui.ssh.limits import DoorLimits
 from openlxd_tui.ssh.server import SshConsole
 from openlxd_tui.ssh.session import ConsoleSession
 from openlxd_tui.ssh.shell import SessionShell
 from tests.support.core import PASSWORD, add_user, finish, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 
 N_("typed: {text}")
 
@@ -87,7 +87,7 @@ class WatchedShell:
         self.closed = True
 
 
-class WatchedLxd(SimulatedLxd):
+class WatchedLxd(FaultyLxd):
     """The simulated LXD, in memory, whose shells can be watched."""
 
     def __init__(self) -> None:

@@ -11,12 +11,12 @@ from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor, Role
 from openlxd_core.domain.image import ImageStatus
 from openlxd_core.i18n import Translator
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.market import source
 from openlxd_tui.app import OpenLXDApp
 from openlxd_tui.screens.create import CreateForm
 from tests.market.conftest import metadata, noise
 from tests.support.core import add_user, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import ImageServer
 from tests.tui.fakes import FakeShell
 from tests.tui.test_containers import page, screen_text, toasts, until
@@ -36,7 +36,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ImageServer]:
 @pytest.fixture
 async def core(tmp_path: Path, server: ImageServer) -> AsyncIterator[Core]:
     """A core that knows the server, on an LXD that holds nothing yet."""
-    lxd = SimulatedLxd()
+    lxd = FaultyLxd()
     with lxd.world.change() as state:
         state["images"] = {}
     async with open_core(make_settings(tmp_path, images_url=server.url), lxd=lxd) as opened:

@@ -8,16 +8,16 @@ from pathlib import Path
 from openlxd_core.bootstrap import open_core
 from openlxd_core.domain.actor import Role
 from openlxd_core.i18n import Translator
-from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_tui.app import OpenLXDApp
 from tests.support.core import add_user, make_settings
+from tests.support.faulty_lxd import FaultyLxd
 from tests.tui.fakes import FakeShell
 from tests.tui.test_containers import page, screen_text, until
 
 
 async def test_a_container_comes_up_is_entered_and_goes(tmp_path: Path) -> None:
     """Created, seen running with its address, entered, deleted, all by keys; the neighbour sees none of it."""
-    async with open_core(make_settings(tmp_path), lxd=SimulatedLxd()) as core:
+    async with open_core(make_settings(tmp_path), lxd=FaultyLxd()) as core:
         alice, bob = await add_user(core, "alice"), await add_user(core, "bob")
         shell = FakeShell()
         environment = {"TERM": "xterm-256color"}
@@ -42,7 +42,7 @@ async def test_a_container_comes_up_is_entered_and_goes(tmp_path: Path) -> None:
 
 async def test_suspension_reaches_an_open_session(tmp_path: Path) -> None:
     """An admin suspends from the users screen, and the tenant's session ends with the reason."""
-    async with open_core(make_settings(tmp_path), lxd=SimulatedLxd()) as core:
+    async with open_core(make_settings(tmp_path), lxd=FaultyLxd()) as core:
         alice, boss = await add_user(core, "alice"), await add_user(core, "boss", role=Role.ADMIN)
         environment = {"TERM": "xterm-256color"}
         shell = FakeShell()

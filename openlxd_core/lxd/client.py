@@ -1,7 +1,8 @@
-"""LXD's socket spoken by aiohttp: reads, operations waited for, events, and the upgrade to websockets.
+"""The HTTP client of LXD's and Incus' Unix socket: requests, uploads, operations and websockets, all by aiohttp.
 
-Requests that only read raise LxdUnavailable when the connection fails; what is sent to change something raises
-OutcomeUnknown once it may have arrived. LXD's own no is a :class:`Refusal`, for the caller to translate.
+A request that only reads raises LxdUnavailable when the connection fails; one that changes something raises
+OutcomeUnknown once it may have arrived. An error that LXD itself answers with is an :class:`ApiError`, which the caller
+translates (see :mod:`openlxd_core.lxd.errors`).
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from openlxd_core.domain.errors import LxdUnavailable
-from openlxd_core.domain.text import clean
-from openlxd_core.lxd.gateway import LxdEvent, Progress
-from openlxd_core.lxd.refusals import Refusal, unknown, unreachable
+from openlxd_core.lxd.errors import ApiError, unknown, unreachable
+from openlxd_core.lxd.gateway import Progress
 
 READ_SECONDS = 15.0
 """How long an answer to a read may take; a hung LXD accepts connections and says nothing."""
 WAIT_SLICE = 1
 """Seconds of one long poll of an operation: an ended one answers at once, a running one tells its progress."""
-HEARTBEAT_SECONDS = 20.0
+CHANGE_SECONDS = 30.0
+"""How long LXD may take to accept a change; what it then does is an operation, waited for by :meth:`LxdClient.wait`."""
 UPLOAD_CHUNK = 1024 * 1024
 UPLOAD_IDLE_SECONDS = 600.0
 """LXD writes an upload to its disk, and takes it apart, before it says a word."""
@@ -36,8 +37,8 @@ UPLOAD_IDLE_SECONDS = 600.0
 _LOST = (aiohttp.ClientError, ConnectionError, TimeoutError, json.JSONDecodeError, UnicodeDecodeError)
 
 
-class LxdSocket:
-    """One LXD or Incus at the end of a Unix socket."""
+class LxdClient:
+    """A connection pool to one LXD or Incus behind a Unix socket."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -67,7 +68,7 @@ class LxdSocket:
     # -- calls -----------------------------------------------------------------------------------------------------
 
     async def get(self, path: str, params: Mapping[str, str] | None = None, *, seconds: float | None = None) -> Any:
-        """The metadata of a GET. Raises Refusal, LxdUnavailable."""
+        """The metadata of a GET. Raises ApiError, LxdUnavailable."""
         return (await self._json("GET", path, params, None, seconds or READ_SECONDS)).get("metadata")
 
     async def get_text(self, path: str, *, seconds: float | None = None) -> str:
@@ -79,17 +80,19 @@ class LxdSocket:
         except _LOST as error:
             raise unreachable() from error
         if answer.status >= 400:
-            raise Refusal(text, answer.status)
+            raise ApiError(text, answer.status)
         return text
 
-    async def post(self, path: str, params: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
-        """A POST's whole answer. Raises Refusal, LxdUnavailable, OutcomeUnknown."""
-        return await self._json("POST", path, params, body, READ_SECONDS)
+    async def change(
+        self, method: str, path: str, params: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The whole answer to a POST, PUT, PATCH or DELETE. Raises ApiError, LxdUnavailable, OutcomeUnknown."""
+        return await self._json(method, path, params, body, CHANGE_SECONDS)
 
     async def upload(
         self, path: str, parts: Sequence[tuple[str, Path]], headers: Mapping[str, str], *, progress: Progress | None
     ) -> dict[str, Any]:
-        """POST files as a form from the disk; the whole answer. Raises Refusal, LxdUnavailable, OutcomeUnknown.
+        """POST files as a form from the disk; the whole answer. Raises ApiError, LxdUnavailable, OutcomeUnknown.
 
         Takes as long as it takes while bytes flow, and UPLOAD_IDLE_SECONDS while none do.
         """
@@ -108,7 +111,7 @@ class LxdSocket:
         if not isinstance(answer, dict):
             raise unknown()
         if answer.get("type") == "error":
-            raise Refusal(str(answer.get("error", "")), int(answer.get("error_code") or response.status))
+            raise ApiError(str(answer.get("error", "")), int(answer.get("error_code") or response.status))
         return answer
 
     async def _json(
@@ -131,7 +134,7 @@ class LxdSocket:
         if not isinstance(answer, dict):
             raise unreachable() if method == "GET" else unknown()
         if answer.get("type") == "error":
-            raise Refusal(str(answer.get("error", "")), int(answer.get("error_code") or response.status))
+            raise ApiError(str(answer.get("error", "")), int(answer.get("error_code") or response.status))
         return answer
 
     def _session(self, session: aiohttp.ClientSession | None) -> aiohttp.ClientSession:
@@ -146,7 +149,7 @@ class LxdSocket:
     ) -> dict[str, Any]:
         """Wait until an operation (its path or id) has ended well, asking ``every`` so many seconds; its metadata.
 
-        Raises Refusal with the operation's own reason, and OutcomeUnknown where LXD was lost or took too long.
+        Raises ApiError with the operation's own reason, and OutcomeUnknown where LXD was lost or took too long.
         """
         path = f"/1.0/operations/{urlsplit(operation).path.rsplit('/', 1)[-1]}"
         end = time.monotonic() + seconds
@@ -154,7 +157,7 @@ class LxdSocket:
         while True:
             try:
                 found = await self._waiting(f"{path}/wait", every)
-            except (Refusal, LxdUnavailable) as error:
+            except (ApiError, LxdUnavailable) as error:
                 raise unknown() from error  # a restarted LXD has forgotten it; an ended one is forgotten after seconds
             percent = _percent(found.get("metadata"))
             if progress is not None and percent > shown:
@@ -181,7 +184,7 @@ class LxdSocket:
     async def websocket(
         self, path: str, params: Mapping[str, str], *, heartbeat: float | None = None
     ) -> aiohttp.ClientWebSocketResponse:
-        """Upgrade to a websocket. Raises Refusal, LxdUnavailable."""
+        """Upgrade to a websocket. Raises ApiError, LxdUnavailable."""
         session = self._session(self._streams)
         try:
             async with asyncio.timeout(READ_SECONDS):
@@ -189,26 +192,9 @@ class LxdSocket:
                     path, params=params, heartbeat=heartbeat, max_msg_size=0, autoping=True, compress=0
                 )
         except aiohttp.WSServerHandshakeError as error:
-            raise Refusal(error.message, error.status) from error
+            raise ApiError(error.message, error.status) from error
         except _LOST as error:
             raise unreachable() from error
-
-    async def events(self, *, heartbeat: float = HEARTBEAT_SECONDS) -> AsyncIterator[LxdEvent]:
-        """Lifecycle events of all projects, behind one ``connected``. Raises LxdUnavailable at the end."""
-        params = {"type": "lifecycle", "all-projects": "true"}
-        try:
-            socket = await self.websocket("/1.0/events", params, heartbeat=heartbeat)
-        except Refusal as refusal:
-            raise unreachable() from refusal
-        try:
-            yield LxdEvent("connected")
-            while (data := await receive(socket)) is not None:
-                event = read_event(data)
-                if event is not None:
-                    yield event
-        finally:
-            await close_websocket(socket)
-        raise unreachable() from socket.exception()
 
 
 async def receive(socket: aiohttp.ClientWebSocketResponse) -> bytes | str | None:
@@ -244,7 +230,7 @@ async def close_websocket(socket: aiohttp.ClientWebSocketResponse) -> None:
             await socket.close()
 
 
-class OperationFailed(Refusal):
+class OperationFailed(ApiError):
     """An operation that ended badly; what it left in its metadata may say more (an exec's status)."""
 
     def __init__(self, text: str, metadata: Any) -> None:
@@ -257,20 +243,3 @@ def _percent(metadata: Any) -> int:
         return max(0, min(100, int(metadata["progress"]["percent"])))
     except (TypeError, KeyError, ValueError):
         return -1
-
-
-def read_event(data: str | bytes) -> LxdEvent | None:
-    """One line of the event stream; None for what is not about a named thing of ours."""
-    try:
-        event = json.loads(data)
-        metadata = event["metadata"]
-        action = str(metadata["action"])
-        source = urlsplit(str(metadata["source"]))
-    except (ValueError, KeyError, TypeError):
-        return None
-    if event.get("type") != "lifecycle":
-        return None
-    parts = [unquote(part) for part in source.path.split("/") if part]  # 1.0, instances, web1, …
-    project = str(event.get("project") or parse_qs(source.query).get("project", ["default"])[0])
-    name = parts[2] if len(parts) > 2 else str(metadata.get("name") or "")
-    return LxdEvent("lifecycle", clean(action, 100), clean(project, 100), clean(name, 200))

@@ -5,7 +5,6 @@ The file is JSON, changed under a lock and replaced in one step, so that the SSH
 
 from __future__ import annotations
 
-import copy
 import fcntl
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 EVENTS_KEPT = 500
+"""At least: a stream that wakes up later than that has missed some."""
 State = dict[str, Any]
 
 _IMAGES = (
@@ -76,14 +76,10 @@ class World:
 
     @contextmanager
     def change(self) -> Iterator[State]:
-        """The state, to be changed: all of it or, if this raises, nothing."""
+        """The state, to be changed. Whoever changes it checks first: nothing is undone where this raises (a copy for
+        each change took 150 ms at 10,000 containers)."""
         if self._path is None:
-            before = copy.deepcopy(self._state)
-            try:
-                yield self._state
-            except BaseException:
-                self._state = before
-                raise
+            yield self._state
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with open(f"{self._path}.lock", "w") as lock:
@@ -110,4 +106,6 @@ class World:
 def note(state: State, action: str, project: str, name: str) -> None:
     """Add an event."""
     state["event"] += 1
-    state["events"] = [*state["events"][-EVENTS_KEPT + 1 :], [state["event"], action, project, name]]
+    state["events"].append([state["event"], action, project, name])
+    if len(state["events"]) >= 2 * EVENTS_KEPT:
+        del state["events"][:-EVENTS_KEPT]

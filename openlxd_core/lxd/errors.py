@@ -1,8 +1,8 @@
-"""What LXD says when it says no, turned into our errors.
+"""LXD's error answers translated into our errors.
 
-LXD and Incus answer with a status and a sentence; the status is too coarse (a full quota is a 500), so the
-sentence decides. The sentences are those of LXD 5.0 to 6 and Incus 6; one that nobody knows becomes LxdRefused
-with the sentence in it.
+LXD and Incus answer with a status and a message; the status is too coarse (a full quota is a 500), so the message
+decides. The patterns match the messages of LXD 5.0 to 6 and Incus 6; an unknown message becomes LxdRefused with the
+message in it.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ ALREADY_FROZEN = re.compile(r"already frozen|is frozen", re.IGNORECASE)
 RUNNING = re.compile(r"^(?:the )?(?:instance|container) is running", re.IGNORECASE)
 
 
-class Refusal(Exception):
-    """LXD's no, before it is one of ours: the sentence and the HTTP status (or an operation's)."""
+class ApiError(Exception):
+    """An error answer of LXD's API, not translated yet: its message and the HTTP status (or an operation's)."""
 
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
@@ -55,7 +55,7 @@ class Refusal(Exception):
         self.status = status
 
     def says(self, pattern: re.Pattern[str]) -> bool:
-        """Whether the sentence matches."""
+        """Whether the message matches."""
         return pattern.search(self.text) is not None
 
 
@@ -69,33 +69,33 @@ def unknown() -> OutcomeUnknown:
     return OutcomeUnknown(N_("The connection to LXD was lost while it worked. What it did will be found out."))
 
 
-def translate(refusal: Refusal, name: str = "") -> OpenLXDError:
-    """Our error for LXD's sentence about ``name``."""
-    text = refusal.text
+def translate(error: ApiError, name: str = "") -> OpenLXDError:
+    """Our error for LXD's message about ``name``."""
+    text = error.text
     if (match := _AGGREGATE.search(text)) is not None:
         template = _QUOTAS.get(match["what"], N_("Your quota of {limit} for {what} would be exceeded."))
         return QuotaExceeded(template, limit=clean(match["limit"], 40), what=match["what"])
     if _COUNT.search(text):
         return QuotaExceeded(N_("You have as many containers as your quota allows."))
-    if refusal.says(_BUSY):
+    if error.says(_BUSY):
         return Busy(N_("LXD is still working on “{name}”. Try again soon."), name=name)
-    if refusal.says(ALREADY_STOPPED):
+    if error.says(ALREADY_STOPPED):
         return Conflict(N_("“{name}” is not running."), name=name)
-    if refusal.says(ALREADY_FROZEN):
+    if error.says(ALREADY_FROZEN):
         return Conflict(N_("“{name}” is paused."), name=name)
-    if refusal.says(RUNNING) or refusal.says(ALREADY_RUNNING):
+    if error.says(RUNNING) or error.says(ALREADY_RUNNING):
         return Conflict(N_("“{name}” is running."), name=name)
-    if refusal.says(_TAKEN):
+    if error.says(_TAKEN):
         return AlreadyExists(N_("“{name}” exists already."), name=name)
-    if refusal.status == HTTPStatus.NOT_FOUND or refusal.says(_MISSING):
+    if error.status == HTTPStatus.NOT_FOUND or error.says(_MISSING):
         return NotFound(N_("LXD has no “{name}”."), name=name)
-    if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE or refusal.says(_STARTING):
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE or error.says(_STARTING):
         return unreachable()
-    return LxdRefused(N_("LXD refused: {reason}"), reason=clean(text, 300) or str(refusal.status))
+    return LxdRefused(N_("LXD refused: {reason}"), reason=clean(text, 300) or str(error.status))
 
 
-def not_stopped(refusal: Refusal, name: str, seconds: float) -> OpenLXDError:
+def not_stopped(error: ApiError, name: str, seconds: float) -> OpenLXDError:
     """For a graceful stop: the container's own init did not end in time."""
-    if refusal.says(_SLOW_STOP):
+    if error.says(_SLOW_STOP):
         return LxdRefused(N_("“{name}” did not stop within {seconds} seconds."), name=name, seconds=round(seconds))
-    return translate(refusal, name)
+    return translate(error, name)

@@ -6,27 +6,42 @@ import asyncio
 import hashlib
 import re
 import tarfile
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from openlxd_core.lxd.gateway import Progress
-from openlxd_core.lxd.refusals import Refusal, translate
-from openlxd_core.lxd.simulated_world import World, note
+from openlxd_core.lxd.errors import ApiError, translate
+from openlxd_core.lxd.gateway import LxdImage, Progress
+from openlxd_core.lxd.parsing import read_image
+from openlxd_core.lxd.simulated.calls import SimulatedCalls
+from openlxd_core.lxd.simulated.world import note
 
 
-class SimulatedImages:
-    """Mixed into the simulated LXD, which brings the world and the way of a call."""
+class SimulatedImages(SimulatedCalls):
+    """Calls about images."""
 
-    world: World
+    def add_image(self, alias: str, *, description: str = "", fingerprint: str = "") -> str:
+        """Let LXD hold one more image; its fingerprint."""
+        fingerprint = fingerprint or f"{abs(hash(alias)):064x}"[-64:]
+        with self.world.change() as state:
+            properties = {"os": alias.split("/", maxsplit=1)[0], "description": description}
+            state["images"][fingerprint] = {
+                "aliases": [alias], "description": description, "architecture": "x86_64", "size": 1_000_000,
+                "properties": properties, "uploaded_at": datetime.now(UTC).isoformat(),
+            }  # fmt: skip
+            note(state, "image-created", "default", fingerprint)
+        self._wake()
+        return fingerprint
 
-    def _verb(self, verb: str) -> AbstractAsyncContextManager[str]:
-        raise NotImplementedError
-
-    async def _take(self, verb: str, progress: Progress | None = None) -> None:
-        raise NotImplementedError
+    async def images(self) -> Sequence[LxdImage]:
+        """The images."""
+        await self._enter("images")
+        found = []
+        for fingerprint, entry in self.world.look()["images"].items():
+            aliases = [{"name": alias} for alias in entry["aliases"]]
+            found.append(read_image({**entry, "fingerprint": fingerprint, "aliases": aliases}))
+        return found
 
     async def import_image(
         self, metadata: Path, rootfs: Path, fingerprint: str, progress: Progress | None = None
@@ -36,9 +51,9 @@ class SimulatedImages:
             digest, architecture, properties, size = await asyncio.to_thread(_read, metadata, rootfs)
             if digest != fingerprint:
                 text = f"Image fingerprint doesn't match, got {digest} expected {fingerprint}"
-                raise translate(Refusal(text), fingerprint[:12])
+                raise translate(ApiError(text), fingerprint[:12])
             if fingerprint in self.world.look()["images"]:
-                raise translate(Refusal("Image with same fingerprint already exists"), fingerprint[:12])
+                raise translate(ApiError("Image with same fingerprint already exists"), fingerprint[:12])
             await self._take("import_image", progress)
             with self.world.change() as state:
                 state["images"][fingerprint] = {
@@ -59,7 +74,7 @@ class SimulatedImages:
         async with self._verb("set_alias"):
             with self.world.change() as state:
                 if fingerprint not in state["images"]:
-                    raise translate(Refusal("Image not found", 404), alias)
+                    raise translate(ApiError("Image not found", 404), alias)
                 known = any(alias in image["aliases"] for image in state["images"].values())
                 for image in state["images"].values():
                     image["aliases"] = [name for name in image["aliases"] if name != alias]
@@ -81,7 +96,7 @@ class SimulatedImages:
             with self.world.change() as state:
                 image = state["images"].get(fingerprint)
                 if image is None:
-                    raise translate(Refusal("Image not found", 404), fingerprint[:12])
+                    raise translate(ApiError("Image not found", 404), fingerprint[:12])
                 image["properties"] = {**image["properties"], **properties}
                 image["description"] = image["properties"].get("description", "")
                 note(state, "image-updated", "default", fingerprint)
@@ -98,9 +113,9 @@ class SimulatedImages:
         async with self._verb("publish_image"):
             entry: dict[str, Any] | None = self.world.look()["instances"].get(f"{project}/{name}")
             if entry is None or (snapshot and snapshot not in entry.get("snapshots", {})):
-                raise translate(Refusal("Instance not found", 404), name)
+                raise translate(ApiError("Instance not found", 404), name)
             if not snapshot and entry["status"] != "stopped":
-                raise translate(Refusal("Instance is running", 400), name)
+                raise translate(ApiError("Instance is running", 400), name)
             await self._take("publish_image", progress)
             made = f"{project}/{name}/{snapshot} {datetime.now(UTC).isoformat()}"
             fingerprint = hashlib.sha256(made.encode()).hexdigest()
@@ -127,9 +142,9 @@ def _read(metadata: Path, rootfs: Path) -> tuple[str, str, dict[str, str], int]:
             member = tar.extractfile("metadata.yaml")
             text = member.read(1024 * 1024).decode(errors="replace") if member else ""
     except (tarfile.TarError, OSError, KeyError, EOFError) as error:
-        raise translate(Refusal("Unsupported compression"), "") from error
+        raise translate(ApiError("Unsupported compression"), "") from error
     architecture = re.search(r"^architecture: *\"?([\w-]+)", text, re.MULTILINE)
     if architecture is None:
-        raise translate(Refusal("Metadata tarball is missing architecture"), "")
+        raise translate(ApiError("Metadata tarball is missing architecture"), "")
     properties = dict(re.findall(r"^  (\w+): *\"?([^\"\n]*)", text, re.MULTILINE))
     return digest.hexdigest(), architecture[1], properties, size

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from openlxd_core.lxd.refusals import unknown
+from openlxd_core.lxd.errors import unknown
 
 CHUNK = 32 * 1024
 QUEUE = 8
