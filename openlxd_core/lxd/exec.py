@@ -40,6 +40,7 @@ class LxdExec:
         self._sockets = sockets
         self._terminal = "1" not in sockets
         self._input_ended = False
+        self._writing = asyncio.Lock()  # an input is cut into messages: two writers must not mix theirs
         self._output: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(QUEUE)
         self._closed = False
         outputs = {1: sockets["0"]} if self._terminal else {1: sockets["1"], 2: sockets["2"]}
@@ -119,22 +120,24 @@ class LxdExec:
     async def write(self, data: bytes) -> None:
         """Send input. What comes after the command's end goes nowhere, as with a closed pipe."""
         socket = self._sockets["0"]
-        for start in range(0, len(data), CHUNK):
-            if self._input_ended or self._closed or socket.closed:
-                return
-            with contextlib.suppress(ConnectionError, aiohttp.ClientError):
-                await socket.send_bytes(data[start : start + CHUNK])
+        async with self._writing:
+            for start in range(0, len(data), CHUNK):
+                if self._input_ended or self._closed or socket.closed:
+                    return
+                with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+                    await socket.send_bytes(data[start : start + CHUNK])
 
     async def write_eof(self) -> None:
         """End the input; on a terminal that is Ctrl-D."""
-        if self._input_ended:
-            return
         if self._terminal:
             await self.write(b"\x04")
             return
-        self._input_ended = True
-        with contextlib.suppress(ConnectionError, aiohttp.ClientError):
-            await self._sockets["0"].send_str("")
+        async with self._writing:
+            if self._input_ended:
+                return
+            self._input_ended = True
+            with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+                await self._sockets["0"].send_str("")
 
     async def resize(self, width: int, height: int) -> None:
         """Tell the terminal's new size."""

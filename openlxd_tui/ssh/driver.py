@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
@@ -38,6 +39,14 @@ _ENTER = (
 _LEAVE = "\x1b[?2026l\x1b[?2004l\x1b[?1004l\x1b[?7h\x1b[0m\x1b[?1049l\x1b[?25h"
 _MOUSE_ON = "\x1b[?1000h\x1b[?1003h\x1b[?1006h"
 _MOUSE_OFF = "\x1b[?1006l\x1b[?1003l\x1b[?1000l"
+
+
+_REPORTS = re.compile(rb"\x1b\[(?:<[\d;]*[Mm]|[IO]|\?[\d;]*\$y)")  # mouse, focus, the answer to a query
+
+
+def typed_only(data: bytes) -> bytes:
+    """``data`` without what a terminal reports by itself because the app asked for it."""
+    return _REPORTS.sub(b"", data)
 
 
 class Sink(Protocol):
@@ -77,6 +86,9 @@ class Terminal(Protocol):
 
     def resume_input(self) -> None:
         """Let it send again."""
+
+    def unread(self, data: bytes) -> None:
+        """Put back input that a sink took and did not use."""
 
 
 CURRENT_TERMINAL: ContextVar[Terminal] = ContextVar("openlxd_terminal")
@@ -151,6 +163,7 @@ class SshDriver(Driver):
             if handle is not None:
                 handle.cancel()
         self._tick = self._pump = self._resize = None
+        self._terminal.unread(typed_only(b"".join(self._input)))  # typed ahead, for whoever takes the terminal now
         self._input.clear()
         self._input_size = 0
         self._terminal.resume_input()

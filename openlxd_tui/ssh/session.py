@@ -16,6 +16,7 @@ from openlxd_core.domain.text import clean
 from openlxd_core.i18n import Translator, _, set_translator
 from openlxd_tui.ssh import commands
 from openlxd_tui.ssh.apps import run
+from openlxd_tui.ssh.intake import Intake
 from openlxd_tui.ssh.terminal import TerminalKind, clamp_size, client_environment, judge_terminal, language_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ log = structlog.get_logger(__name__)
 
 WRITE_HIGH = 256 * 1024
 """Bytes waiting for a client past which frames are left out."""
-_EARLY_HIGH = 32 * 1024  # bytes that nobody reads yet, past which the client is asked to wait
 _POLL_SECONDS = 0.1
 _FAREWELL_SECONDS = 1.2
 """How long an app may take to go before it is cancelled; a suspended tenant is out within two seconds."""
@@ -43,15 +43,12 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
         self._command: str | None = None
-        self._sink: Any = None
-        self._early: list[bytes] = []
-        self._eof = False
+        self._intake = Intake(self._pause_reading, self._resume_reading)
         self._poll: asyncio.TimerHandle | None = None
         self._congested_since: float | None = None
         self._app: Any = None
         self._farewell: Message | None = None
         self._lost = False
-        self._paused = False
         self.has_terminal = False
         self.kind: TerminalKind = judge_terminal(None, {})
         self.size: tuple[int, int] = clamp_size(0, 0)
@@ -99,31 +96,26 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
         """The window has another size now."""
         self.size = clamp_size(width, height)
-        if self._sink is not None and self.has_terminal:
-            self._sink.resized(*self.size)
+        if self._intake.sink is not None and self.has_terminal:
+            self._intake.sink.resized(*self.size)
 
     def data_received(self, data: bytes, datatype: Any) -> None:
         """The client typed this."""
-        if self._sink is not None:
-            self._sink.data(data)
-            return
-        self._early.append(data)  # for whoever comes next: not a byte of a pipe may be lost
-        if sum(map(len, self._early)) > _EARLY_HIGH:
-            self.pause_input()
+        self._intake.received(data)
 
     def eof_received(self) -> bool:
         """The client will send no more; our half of the channel stays open."""
-        self._eof = True
         if self.has_terminal and self._app is not None:
             self._app.exit()
-        elif self._sink is not None and hasattr(self._sink, "eof"):
-            self._sink.eof()
+        else:
+            self._intake.ended()
         return True
 
     def signal_received(self, signal: str) -> None:
         """The client sends a signal by its SSH name."""
-        if self._sink is not None and hasattr(self._sink, "signalled"):
-            self._sink.signalled(signal)
+        sink = self._intake.sink
+        if sink is not None and hasattr(sink, "signalled"):
+            sink.signalled(signal)
 
     def break_received(self, msec: int) -> bool:
         """Nothing here is a serial line."""
@@ -133,7 +125,7 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         """The client has gone, with or without goodbye: whatever runs for it ends."""
         self._lost = True
         self._channel = None
-        self._sink = None
+        self._intake.detach()
         if self._poll is not None:
             self._poll.cancel()
             self._poll = None
@@ -165,7 +157,7 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
                 self.write(b"\r\x1b[K")  # whatever a shell left in this line
             self._say_error(clean(self._farewell.text(self.translator)))
             status = status or 1
-        self._sink = None
+        self._intake.detach()
         channel, self._channel = self._channel, None
         if channel is not None:
             with contextlib.suppress(OSError):
@@ -252,13 +244,20 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         waiting += transport.get_write_buffer_size() if transport is not None else 0
         if waiting <= WRITE_HIGH // 4:
             self._congested_since = None
-            if self._sink is not None:
-                self._sink.drained()
-        elif loop.time() - self._congested_since > self._console.slow_seconds:
+            if self._intake.sink is not None:
+                self._intake.sink.drained()
+        elif self._dropped_when_slow and loop.time() - self._congested_since > self._console.slow_seconds:
             log.info("client_too_slow", user=self.actor.username)
             channel.get_connection().abort()
         else:
             self._poll = loop.call_later(_POLL_SECONDS, self._wait_for_room)
+
+    @property
+    def _dropped_when_slow(self) -> bool:
+        """Not while a command's output waits for its reader (``| less``, Ctrl-S): the command waits, too, and whether
+        the client is still there is for the keepalive to say.
+        """
+        return not getattr(self._intake.sink, "patient", False)
 
     def write(self, data: bytes, *, error: bool = False) -> None:
         """Send output; nothing happens once the client has gone."""
@@ -272,30 +271,31 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
             await asyncio.sleep(_POLL_SECONDS)
 
     def attach(self, sink: Any) -> None:
-        """Give input and window sizes to ``sink`` from now on."""
-        self._sink = sink
-        early, self._early = self._early, []
-        self.resume_input()
-        for data in early:
-            sink.data(data)
-        if self._eof and hasattr(sink, "eof"):
-            sink.eof()
+        """Give input and window sizes to ``sink`` from now on, first what came before it."""
+        self._intake.attach(sink)
 
     def detach(self, sink: Any) -> None:
         """Stop doing so, if ``sink`` is the one."""
-        if self._sink is sink:
-            self._sink = None
+        self._intake.detach(sink)
+
+    def unread(self, data: bytes) -> None:
+        """Put back input that a sink took and did not use."""
+        self._intake.unread(data)
 
     def pause_input(self) -> None:
         """Ask the client to wait."""
-        if not self._paused and self._channel is not None:
-            self._paused = True
-            self._channel.pause_reading()
+        self._intake.pause()
 
     def resume_input(self) -> None:
         """Let it send again."""
-        if self._paused and self._channel is not None:
-            self._paused = False
+        self._intake.resume()
+
+    def _pause_reading(self) -> None:
+        if self._channel is not None:
+            self._channel.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._channel is not None:
             self._channel.resume_reading()
 
     def say(self, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,6 +70,9 @@ class Port(Protocol):
 class Pipe:
     """Joins a command in a container with the client until one of them ends."""
 
+    patient = True
+    """A client that does not read holds up the command and nobody else: it may take its time."""
+
     def __init__(self, session: ExecSession, port: Port, *, wall: Wall | None = None) -> None:
         self._session = session
         self._wall = wall
@@ -78,7 +82,8 @@ class Pipe:
         self._eof = False
         self._size: tuple[int, int] | None = None
         self._signals: deque[int] = deque()
-        self._woken = asyncio.Event()
+        self._typed = asyncio.Event()
+        self._told = asyncio.Event()
         self._room = asyncio.Event()
 
     async def run(self) -> int:
@@ -87,13 +92,14 @@ class Pipe:
         Raises what the session raises (OutcomeUnknown where LXD went away).
         """
         self._port.attach(self)
-        typing = asyncio.create_task(self._pass_input())
+        passing = [asyncio.create_task(self._pass_input()), asyncio.create_task(self._pass_controls())]
         try:
             await self._pass_output()
             return await self._session.wait()
         finally:
             self._port.detach(self)
-            typing.cancel()
+            for task in passing:
+                task.cancel()
             self._port.resume_input()
             await asyncio.shield(asyncio.ensure_future(self._session.close()))
 
@@ -108,15 +114,11 @@ class Pipe:
                 await self._room.wait()
 
     async def _pass_input(self) -> None:
-        try:
+        """One writer, so that the order stays; it waits while the command does not read."""
+        with contextlib.suppress(OpenLXDError, OSError):  # the command has ended, and its output says so
             while True:
-                await self._woken.wait()
-                self._woken.clear()
-                while self._signals:
-                    await self._session.signal(self._signals.popleft())
-                if self._size is not None:
-                    size, self._size = self._size, None
-                    await self._session.resize(*size)
+                await self._typed.wait()
+                self._typed.clear()
                 while self._input:
                     data = b"".join(self._input)
                     self._input.clear()
@@ -126,8 +128,18 @@ class Pipe:
                 if self._eof:
                     self._eof = False
                     await self._session.write_eof()
-        except (OpenLXDError, OSError):
-            pass  # the command has ended, and its output says so
+
+    async def _pass_controls(self) -> None:
+        """Signals and sizes, beside the input: a command that does not read must still be interrupted."""
+        with contextlib.suppress(OpenLXDError, OSError):
+            while True:
+                await self._told.wait()
+                self._told.clear()
+                while self._signals:
+                    await self._session.signal(self._signals.popleft())
+                if self._size is not None:
+                    size, self._size = self._size, None
+                    await self._session.resize(*size)
 
     # what the client does
 
@@ -137,24 +149,24 @@ class Pipe:
         self._input_size += len(data)
         if self._input_size > _INPUT_HIGH:
             self._port.pause_input()
-        self._woken.set()
+        self._typed.set()
 
     def eof(self) -> None:
         """The client will send no more."""
         self._eof = True
-        self._woken.set()
+        self._typed.set()
 
     def resized(self, width: int, height: int) -> None:
         """The window has another size now."""
         self._size = (width, height)
-        self._woken.set()
+        self._told.set()
 
     def signalled(self, name: str) -> None:
         """The client sends a signal, by its SSH name (``TERM``, ``INT``)."""
         number = getattr(signal, f"SIG{name}", None)
         if isinstance(number, signal.Signals) and len(self._signals) < 16:
             self._signals.append(int(number))
-            self._woken.set()
+            self._told.set()
 
     def drained(self) -> None:
         """The client has caught up."""

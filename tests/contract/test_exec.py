@@ -56,6 +56,22 @@ async def test_input_passes_through_byte_for_byte(rig: Rig) -> None:
     await session.close()
 
 
+async def test_two_writers_do_not_mix_their_data(rig: Rig) -> None:
+    """Each write arrives in one piece, however large, whoever else writes at the same time."""
+    writes = [bytes([letter]) * 300_000 for letter in b"abcdef"]
+    session = await rig.exec(["cat"])
+
+    async def feed() -> None:
+        await asyncio.gather(*(session.write(data) for data in writes))
+        await session.write_eof()
+
+    feeding = asyncio.create_task(feed())
+    out, _err = await output(session)
+    await feeding
+    assert sorted(out[start : start + 300_000] for start in range(0, len(out), 300_000)) == writes
+    await session.close()
+
+
 async def test_arguments_and_environment_are_never_read_by_a_shell_of_the_host(rig: Rig) -> None:
     """What looks like a command stays a word."""
     assert (await rig.run("echo", "$(id)", "; ls", "\u4f60\u597d"))[1] == "$(id) ; ls \u4f60\u597d\n".encode()

@@ -173,7 +173,7 @@ class Rig:
 
     core: Core
     console: SshConsole
-    lxd: WatchedLxd
+    lxd: Any
     alice: Actor
     bob: Actor
     directory: Path
@@ -282,10 +282,16 @@ async def open_screen(
 
 @asynccontextmanager
 async def running(
-    directory: Path, *, make_app: Any = SmallApp, delay_seconds: float = 0.0, slow_seconds: float = 60, **settings: Any
+    directory: Path,
+    *,
+    make_app: Any = SmallApp,
+    delay_seconds: float = 0.0,
+    slow_seconds: float = 60,
+    lxd: FaultyLxd | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Rig]:
     """A console with two tenants, alice (who has the running container web1) and bob."""
-    lxd = WatchedLxd()
+    lxd = lxd or WatchedLxd()
     chosen = make_settings(directory, **settings)
     async with open_core(chosen, lxd=lxd) as core:
         alice, bob = await add_user(core, "alice"), await add_user(core, "bob")

@@ -7,6 +7,7 @@ edits with backspace and obeys Ctrl-C and Ctrl-D. Nothing it does touches the ho
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -85,6 +86,7 @@ class Shell:
         self._env = {"HOME": "/root", "USER": "root", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment}
         self._out = out
         self._in = inp
+        self._to = 1
         self.status = 0
 
     async def script(self, text: str) -> int:
@@ -139,6 +141,7 @@ class Shell:
         command = getattr(self, f"_do_{name.replace('-', '_')}", None)
         if command is None:
             return None
+        self._to = number
         result = await command(args)
         if isinstance(result, int):
             return result
@@ -253,8 +256,14 @@ class Shell:
             await self._out(2, f"cat: {args[0]}: No such file or directory\n".encode())
             return 1
         while data := await self._in.chunk():
-            await self._out(1, data)
+            await self._out(self._to, data)
         return 0
+
+    async def _do_sha256sum(self, args: Sequence[str]) -> str:
+        found = hashlib.sha256()
+        while data := await self._in.chunk():
+            found.update(data)
+        return f"{found.hexdigest()}  -\n"
 
 
 class SimulatedExec:
@@ -280,6 +289,7 @@ class SimulatedExec:
         self._ended = self._closed = False
         self._killed = 0
         self._lost = False
+        self._writing = asyncio.Lock()
         self._main = asyncio.create_task(self._run())
 
     # -- the command -----------------------------------------------------------------------------------------------
@@ -342,12 +352,9 @@ class SimulatedExec:
         if self._terminal:
             await self._type(data)
             return
-        for start in range(0, len(data), CHUNK):
-            put = asyncio.ensure_future(self._input.queue.put(data[start : start + CHUNK]))
-            await asyncio.wait({put, self._main}, return_when=asyncio.FIRST_COMPLETED)
-            if self._main.done():
-                put.cancel()
-                return
+        async with self._writing:
+            for start in range(0, len(data), CHUNK):
+                await self._put(data[start : start + CHUNK])
 
     async def write_eof(self) -> None:
         """End the input; on a terminal that is Ctrl-D."""
@@ -355,9 +362,16 @@ class SimulatedExec:
 
     async def write_end(self) -> None:
         """The end of a pipe."""
-        put = asyncio.ensure_future(self._input.queue.put(b""))
-        await asyncio.wait({put, self._main}, return_when=asyncio.FIRST_COMPLETED)
-        put.cancel()
+        async with self._writing:
+            await self._put(b"")
+
+    async def _put(self, data: bytes) -> None:
+        """Wait for room; what comes after the command's end goes nowhere."""
+        put = asyncio.ensure_future(self._input.queue.put(data))
+        try:
+            await asyncio.wait({put, self._main}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            put.cancel()
 
     async def _type(self, data: bytes) -> None:
         echo = b""
