@@ -14,7 +14,13 @@ from openlxd_core.domain.units import parse_size_mib
 from openlxd_core.i18n import N_
 
 Username = Annotated[
-    StrictStr, Field(max_length=200, json_schema_extra={"pattern": "^[a-z][a-z0-9-]{2,31}$"}, examples=["alice"])
+    StrictStr,
+    Field(
+        max_length=200,
+        description="Folded to lower case. Some names are reserved (root, admin, support …). A number is no name.",
+        json_schema_extra={"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{2,63}$"},
+        examples=["alice", "client.42"],
+    ),
 ]
 _PLAIN = "\u00a1-\u061b\u061d-\u167f\u1681-\u180d\u180f-\u1fff\u3001-\ud7ff"  # no spaces, no bidi marks
 Email = Annotated[

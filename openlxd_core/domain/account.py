@@ -13,9 +13,22 @@ from openlxd_core.domain.errors import ValidationFailed
 from openlxd_core.domain.text import is_plain
 from openlxd_core.i18n import N_
 
-_USERNAME = re.compile(r"[a-z][a-z0-9-]{2,31}")
+_USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,63}")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)+")
-RESERVED_USERNAMES = frozenset({"openlxd", "root", "system", "anonymous"})
+USERNAME_MAX = 64
+FIRST_ADMIN = "admin"
+"""The name of the first admin; nobody else may take it."""
+RESERVED_USERNAMES = frozenset(
+    """
+    abuse account accounts admin administrator all anonymous anyone api audit billing bin console daemon default deleted
+    everybody everyone guest help host hostmaster incus info keys local localhost login logout lxc lxd lxdapi mail
+    me moderator nobody nogroup none noreply null official openlxd operator owner password postmaster private profile
+    public quota register regeneratekey rest root scp security self sftp shell ssh sshd staff superadmin superuser
+    support sync sys sysadmin sysop system tenant tenants tui undefined unknown user users webmaster whmcs www wwwdata
+    """.split()  # noqa: SIM905 - seventy quoted words read worse
+)
+"""Names that would pass for the operator, the program, a Unix account of the host, an address that mail servers promise
+(RFC 2142), or a word of our paths. Written without separators: ``open-lxd`` and ``ad.min`` are no better."""
 PASSWORD_MIN_CHARACTERS = 8
 PASSWORD_MAX_BYTES = 72  # bcrypt reads no further; bcrypt 5 raises past it
 
@@ -62,13 +75,29 @@ class SshKey:
     last_used_at: datetime | None
 
 
-def check_username(name: Any, field: str = "username") -> str:
-    """A user name that may be given to a new account. Raises ValidationFailed."""
-    if isinstance(name, str) and _USERNAME.fullmatch(name) and name not in RESERVED_USERNAMES:
-        return name
-    raise ValidationFailed.of(
-        field, N_("A user name has 3 to 32 lower-case letters, digits and dashes and starts with a letter.")
-    )
+def fold_username(name: str) -> str:
+    """A user name as it is stored. ASCII alone is folded: ``str.lower`` makes a ``k`` of the Kelvin sign."""
+    return name.lower() if name.isascii() else name
+
+
+def check_username(name: Any, field: str = "username", *, first_admin: bool = False) -> str:
+    """A user name that may be given to a new account, folded to lower case. Raises ValidationFailed.
+
+    A name may be all digits: whatever takes a user's name takes names only, and ids are asked for as numbers.
+    ``first_admin`` says that it is for the first admin, who alone may be called ``admin``.
+    """
+    folded = fold_username(name) if isinstance(name, str) else ""
+    if not _USERNAME.fullmatch(folded):
+        raise ValidationFailed.of(
+            field,
+            N_(
+                "A user name has 3 to 64 characters, only letters, digits, dots, underscores and dashes, and starts"
+                " with a letter or a digit."
+            ),
+        )
+    if re.sub(r"[._-]", "", folded) in RESERVED_USERNAMES and not (first_admin and folded == FIRST_ADMIN):
+        raise ValidationFailed.of(field, N_("The user name {name} is reserved. Choose another."), name=folded)
+    return folded
 
 
 def check_email(email: Any, field: str = "email") -> str:

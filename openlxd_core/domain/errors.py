@@ -80,7 +80,7 @@ class ValidationFailed(BadRequest):
         super().__init__(template, **params)
 
     @classmethod
-    def of(cls, name: str, template: str, **params: Any) -> ValidationFailed:
+    def of(cls, name: str, template: str, /, **params: Any) -> ValidationFailed:
         """The failure of one field."""
         return cls(fields={name: Message(template, params)})
 

@@ -6,7 +6,18 @@ import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
-from openlxd_core.domain.account import AccountStatus, User, check_email, check_password, check_username
+from tortoise.expressions import Q
+from tortoise.queryset import QuerySet
+
+from openlxd_core.domain.account import (
+    FIRST_ADMIN,
+    AccountStatus,
+    User,
+    check_email,
+    check_password,
+    check_username,
+    fold_username,
+)
 from openlxd_core.domain.actor import SYSTEM, Actor, Role
 from openlxd_core.domain.errors import (
     AlreadyExists,
@@ -68,7 +79,15 @@ class Accounts:
     async def _create(
         self, actor: Actor, username: str, email: str, password: str, role: Role, quota: Quota | None
     ) -> User:
-        _check_all((lambda: check_username(username), lambda: check_email(email), lambda: check_password(password)))
+        first = role is Role.ADMIN and not await _admins().exists()
+        _check_all(
+            (
+                lambda: check_username(username, first_admin=first),
+                lambda: check_email(email),
+                lambda: check_password(password),
+            )
+        )
+        username = fold_username(username)
         await self._refuse_taken(username, email)  # before the hash, which is dear
         hashed = await self._passwords.hash(password)
         return await self._store(actor, username, email, hashed, role, quota or self._settings.quota)
@@ -235,26 +254,33 @@ class Accounts:
         await audit.record(actor, "user.api_key", row.username, user_id=row.id)
         await announce("user", "updated", row.username, row.id)
 
-    async def ensure_first_admin(self, api_key: str) -> tuple[str, str] | None:
-        """Make ``admin`` with the system's API key where no admin is; returns its name and random password, once."""
-        if await models.User.filter(role=Role.ADMIN.value).exclude(status="deleted").exists():
+    async def ensure_first_admin(self) -> tuple[str, str] | None:
+        """Make the first admin where there is no admin; returns their name and random password, once."""
+        if await _admins().exists():
             return None
         password = secrets.token_urlsafe(12)
         hashed = await self._passwords.hash(password)
-        name = await self._store_first_admin(hashed, api_key)
+        name = await self._store_first_admin(hashed)
         return (name, password) if name else None
 
     @transaction
-    async def _store_first_admin(self, hashed: str, api_key: str) -> str | None:
-        if await models.User.filter(role=Role.ADMIN.value).exclude(status="deleted").exists():
-            return None
-        name = "admin"
-        while await models.User.filter(username=name).exists():
-            name = f"admin-{secrets.token_hex(2)}"
-        everything = Quota(1000, 1000, 1000 * 1024, 10_000 * 1024, 1000, 1000)
-        user = await self._store(SYSTEM, name, f"{name}@localhost.localdomain", hashed, Role.ADMIN, everything)
-        await models.User.filter(id=user.id).update(api_key=hash_api_key(api_key))
+    async def _store_first_admin(self, hashed: str) -> str | None:
+        if await _admins().exists():
+            return None  # another process was faster
+        name = FIRST_ADMIN
+        while await models.User.filter(Q(username=name) | Q(email=_local_address(name))).exists():
+            name = f"{FIRST_ADMIN}-{secrets.token_hex(2)}"  # a tenant of an older version is called admin
+        await self._store(SYSTEM, name, _local_address(name), hashed, Role.ADMIN, self._settings.quota)
         return name
+
+
+def _admins() -> QuerySet[models.User]:
+    return models.User.filter(role=Role.ADMIN.value).exclude(status=AccountStatus.DELETED.value)
+
+
+def _local_address(name: str) -> str:
+    """An address that no mail server has (RFC 2606), where an account needs one and nobody gave any."""
+    return f"{name}@localhost.invalid"
 
 
 def _check_all(checks: Sequence[Callable[[], object]]) -> None:

@@ -12,7 +12,7 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from openlxd_core.domain.account import AccountStatus
+from openlxd_core.domain.account import AccountStatus, fold_username
 from openlxd_core.domain.actor import Actor, Role, anonymous, local_admin
 from openlxd_core.domain.errors import (
     ConfigurationError,
@@ -97,9 +97,9 @@ class Auth:
         except ValidationFailed:
             return None
         row = await models.SshKey.filter(fingerprint=fingerprint).select_related("user").first()
-        if row is None or row.user.status == AccountStatus.DELETED or account not in (None, row.user.username):
+        if row is None or row.user.status == AccountStatus.DELETED:
             return None
-        return row
+        return row if account is None or fold_username(account) == row.user.username else None
 
     async def _welcome(
         self, row: models.User, action: str, origin: str, address: str, key: models.SshKey | None = None
@@ -203,7 +203,7 @@ class _Claims(BaseModel):
 
 
 def _by_account(account: str) -> dict[str, str]:
-    return {"email__iexact": account} if "@" in account else {"username": account}
+    return {"email__iexact": account} if "@" in account else {"username": fold_username(account)}
 
 
 def _actor(row: models.User, origin: str, address: str) -> Actor:

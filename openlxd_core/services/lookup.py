@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openlxd_core.domain.account import AccountStatus
+from openlxd_core.domain.account import AccountStatus, fold_username
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import NotFound, Unauthenticated
 from openlxd_core.i18n import N_
@@ -10,13 +10,16 @@ from openlxd_core.storage import models
 
 
 async def find_user(actor: Actor, user: int | str | None = None) -> models.User:
-    """The account with this id or name; the actor's own for None. Raises NotFound."""
+    """The account with this id (an ``int``) or name (a ``str``); the actor's own for None. Raises NotFound.
+
+    The type decides, never what the text looks like: ``"12345"`` is somebody's name and not the account 12345.
+    """
     if user is None:
         if actor.user_id is None:
             raise Unauthenticated(N_("Sign in first."))
         user = actor.user_id
     found = models.User.exclude(status=AccountStatus.DELETED)
-    found = found.filter(id=user) if isinstance(user, int) else found.filter(username=user)
+    found = found.filter(id=user) if isinstance(user, int) else found.filter(username=fold_username(user))
     row = await found.first()
     if row is None or not (actor.is_admin or row.id == actor.user_id):
         raise NotFound(N_("There is no user {name}."), name=str(user)[:100])

@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 MARK = "user.openlxd.op"
 """The image's property that holds the id of the operation that made it."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+ALIAS_MAX = 100
+"""Of the column; a long user name leaves less of it for the image's own."""
 
 
 class Publishing:
@@ -61,8 +63,14 @@ class Publishing:
             raise ValidationFailed.of(
                 "alias", N_("An image's name is up to 40 small letters, digits, dots, underscores and hyphens.")
             )
+        alias = f"{PRIVATE}{row.user.username}/{short}"
+        if len(alias) > ALIAS_MAX:
+            raise ValidationFailed.of(
+                "alias", N_("This name is too long: {alias} has more than {count} characters."),
+                alias=alias, count=ALIAS_MAX,
+            )  # fmt: skip
         self._live.require_reachable()
-        operation_id = await self._begin(actor, container, f"{PRIVATE}{row.user.username}/{short}", snapshot or "")
+        operation_id = await self._begin(actor, container, alias, snapshot or "")
         self._runner.start(operation_id)
         return await self._operations.get(actor, operation_id)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,7 +12,6 @@ from socket import gethostname
 from typing import Any, NoReturn
 
 from openlxd_core import systemd
-from openlxd_core.domain.actor import SYSTEM, Role
 from openlxd_core.domain.errors import ConfigurationError, Forbidden
 from openlxd_core.i18n import N_, _
 from openlxd_core.settings import LoadedSettings, Settings
@@ -21,8 +19,6 @@ from openlxd_tui.cli import exits
 from openlxd_tui.cli.context import child_environment, loaded, open_core, options, out, print_json, say
 from openlxd_tui.cli.supervisor import Child, Program, Supervisor, python
 
-FIRST_ADMIN = "admin"
-FIRST_ADMIN_EMAIL = "admin@localhost.invalid"
 _ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
 
 
@@ -115,15 +111,12 @@ async def prepare() -> None:
     keys.ensure_ssh_host_key(settings.keys_dir)
     keys.jwt_secret(settings.keys_dir)
     keys.system_api_key(settings.keys_dir)
-    password = ""
     async with open_core(settings) as (core, _actor):
-        if not any(user.role is Role.ADMIN for user in await core.accounts.list(SYSTEM)):
-            password = secrets.token_urlsafe(12)
-            await core.accounts.create(SYSTEM, FIRST_ADMIN, FIRST_ADMIN_EMAIL, password, role=Role.ADMIN)
+        name, password = await core.accounts.ensure_first_admin() or ("", "")
         state = core.live.state
     print_json(
         {
-            "first_admin": FIRST_ADMIN if password else "",
+            "first_admin": name,
             "password": password,
             "lxd": {"kind": state.kind, "version": state.version, "reachable": state.reachable},
         }

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from openlxd_core.domain.account import User
+from openlxd_core.domain.account import User, fold_username
 from openlxd_core.domain.actor import Role
 from openlxd_core.domain.quota import Quota, format_quota, parse_quota
 from openlxd_core.domain.units import format_mib
@@ -50,7 +50,7 @@ async def add(
     Parameters
     ----------
     username
-        3 to 32 lower-case letters, digits and dashes.
+        3 to 64 letters, digits, dots, underscores and dashes; starts with a letter or digit.
     email
         An address; username@localhost.invalid where none is given.
     role
@@ -61,7 +61,7 @@ async def add(
     wished = parse_quota(quota, settings().quota) if quota else None
     password = read_password(password_stdin)
     async with open_core() as (core, actor):
-        address = email or f"{username}@localhost.invalid"
+        address = email or f"{fold_username(username)}@localhost.invalid"
         user = await core.accounts.create(actor, username, address, password, role=Role(role), quota=wished)
     if as_json:
         print_json(record(user))

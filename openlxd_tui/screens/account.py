@@ -56,7 +56,7 @@ class WhoAmI(Widget):
             return text
         key: Cell = ((_(N_("set")), "good"),) if user.has_api_key else ((_(N_("none yet")), "faint"),)
         facts: list[tuple[str, Cell]] = [
-            (N_("User name"), ((clean(user.username, 32), "accent"),)),
+            (N_("User name"), ((clean(user.username, 64), "accent"),)),
             (N_("Email"), ((clean(user.email, 255), "text"),)),
             (N_("Role"), ((_(ROLE_WORDS[user.role]), "text"),)),
             (N_("State"), account_cell(user)),

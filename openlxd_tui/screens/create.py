@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from textual import work
 
+from openlxd_core.domain.account import USERNAME_MAX
 from openlxd_core.domain.container import check_image_alias, check_limits, check_name
 from openlxd_core.domain.errors import Message, OpenLXDError, ValidationFailed
 from openlxd_core.domain.image import Image, Offer
@@ -100,7 +101,7 @@ class CreateForm(Form[Operation | None]):
             *size_fields("1", "512MiB", "5GiB"),
         ]
         if self.session.actor.is_admin:
-            fields.insert(1, Field("owner", _(N_("Owner")), hint=_(N_("a user name")), limit=40))
+            fields.insert(1, Field("owner", _(N_("Owner")), hint=_(N_("a user name")), limit=USERNAME_MAX))
         return fields
 
     def on_mount(self) -> None:

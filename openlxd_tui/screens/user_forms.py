@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from openlxd_core.domain.account import User, check_email, check_password, check_username
+from openlxd_core.domain.account import USERNAME_MAX, User, check_email, check_password, check_username
 from openlxd_core.domain.actor import Role
 from openlxd_core.domain.errors import Message
 from openlxd_core.domain.quota import Quota, parse_quota
@@ -26,7 +26,7 @@ class NewUserForm(Form[User | None]):
     def fields(self) -> Sequence[Field]:
         """What an account needs."""
         return [
-            Field("username", _(N_("User name")), hint=_(N_("a–z, 0–9 and dashes")), limit=40),
+            Field("username", _(N_("User name")), hint=_(N_("a–z, 0–9, . _ and -")), limit=USERNAME_MAX),
             Field("email", _(N_("Email")), limit=255),
             Field("password", _(N_("Password")), secret=True, hint=_(N_("8 characters or more"))),
             Field("again", _(N_("Again")), secret=True),

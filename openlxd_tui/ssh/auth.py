@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 import structlog
 
-from openlxd_core.domain.account import AccountStatus
+from openlxd_core.domain.account import AccountStatus, fold_username
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import Message, OpenLXDError, RateLimited, Suspended
 from openlxd_core.domain.text import clean
@@ -43,8 +43,9 @@ class LoginName:
 
 
 def read_login_name(username: str) -> LoginName:
-    """Take a login name apart."""
+    """Take a login name apart. No user name has a plus sign in it, and none is the shared name."""
     account, _, container = username.partition("+")
+    account = fold_username(account)
     return LoginName(None if account == SHARED_NAME else account, container)
 
 

@@ -139,7 +139,7 @@ def test_ssh_keys_come_from_a_file_or_standard_input(openlxd: Openlxd, tmp_path:
     [
         (["user", "add", "alice", "other@example.org", "--password-stdin"], exits.CONFLICT),
         (["user", "add", "carol", "alice@example.org", "--password-stdin"], exits.CONFLICT),
-        (["user", "add", "Carol", "--password-stdin"], exits.USAGE),
+        (["user", "add", "_carol", "--password-stdin"], exits.USAGE),
         (["user", "add", "carol", "not an address", "--password-stdin"], exits.USAGE),
         (["user", "add", "carol", "--quota", "bananas=2", "--password-stdin"], exits.USAGE),
         (["user", "passwd", "nobody", "--password-stdin"], exits.NOT_FOUND),
@@ -278,3 +278,29 @@ def test_the_caller_chooses_the_language(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert language(arguments) == found
+
+
+def test_names_of_accounts_are_names_whatever_they_look_like(openlxd: Openlxd) -> None:
+    """Capitals are folded; digits are somebody's name and never an id; reserved names are refused in one line."""
+    _add(openlxd, "alice")
+    victim = openlxd("user", "list", "--json").data[0]["id"]
+    _add(openlxd, "Client.42")
+    _add(openlxd, "007")
+    assert {user["username"] for user in openlxd("user", "list", "--json").data} == {"alice", "client.42", "007"}
+    assert openlxd("user", "suspend", "CLIENT.42").code == exits.DONE
+    assert openlxd("user", "suspend", str(victim)).code == exits.NOT_FOUND
+    assert openlxd("user", "suspend", "007").code == exits.DONE
+    states = {user["username"]: user["status"] for user in openlxd("user", "list", "--json").data}
+    assert states == {"alice": "active", "client.42": "suspended", "007": "suspended"}
+    for name in ("root", "Open-LXD", "support"):
+        ran = openlxd("user", "add", name, "--password-stdin", stdin=PASSWORD)
+        assert ran.code == exits.USAGE
+        assert "reserved" in ran.err
+
+
+def test_a_fresh_servers_first_admin_is_called_admin(openlxd: Openlxd) -> None:
+    """As docs/install.md says; the name is nobody's after that, and no tenant's before."""
+    assert openlxd("user", "add", "admin", "--password-stdin", stdin=PASSWORD).code == exits.USAGE
+    _add(openlxd, "admin", "--role", "admin")
+    _add(openlxd, "boss", "--role", "admin")
+    assert [user["role"] for user in openlxd("user", "list", "--json").data] == ["admin", "admin"]

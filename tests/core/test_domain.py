@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openlxd_core.domain.account import check_email, check_password, check_username
+from openlxd_core.domain.account import check_email, check_password
 from openlxd_core.domain.actor import SYSTEM, Actor, Role, anonymous
 from openlxd_core.domain.container import check_name, check_spec
 from openlxd_core.domain.errors import (
@@ -129,15 +129,6 @@ def test_who_is_over_a_lowered_quota_can_still_shrink() -> None:
     with pytest.raises(QuotaExceeded):
         check_fits(Quota(1, 1, 100, 100, 0, 0), Quota(3, 9, 900, 900, 0, 0), Quota(0, 1, 0, 0, 0, 0))
     assert Quota(1, 1, 1, 1, 1, 1).minus(Quota(9, 9, 9, 9, 9, 9)) == NOTHING
-
-
-@pytest.mark.parametrize(
-    "name", ["al", "Alice", "1abc", "a" * 33, "root", "openlxd", "ａdmin", "a\u00adbc", "a b c", ""]
-)
-def test_a_user_name_is_plain_ascii(name: str) -> None:
-    """Look-alikes and reserved names are refused."""
-    with pytest.raises(ValidationFailed):
-        check_username(name)
 
 
 def test_a_password_is_measured_in_bytes() -> None:

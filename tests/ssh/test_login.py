@@ -12,7 +12,7 @@ import pytest
 
 from openlxd_core.domain.actor import SYSTEM
 from tests.ssh.rig import Rig, running
-from tests.support.core import PASSWORD
+from tests.support.core import PASSWORD, add_user
 
 
 class Answers(asyncssh.SSHClient):
@@ -236,3 +236,21 @@ async def test_many_tenants_at_once_are_each_themselves(tmp_path: Path) -> None:
 
         for start in range(0, 200, 40):
             assert all(await asyncio.gather(*(one(start + n) for n in range(40))))
+
+
+async def test_a_login_name_is_folded_and_a_number_is_a_name(rig: Rig) -> None:
+    """``ssh Client.42@host`` is client.42, by password and by key; ``ssh 2@host`` is nobody, whoever has the id 2."""
+    user = await add_user(rig.core, "client.42")
+    digits = await add_user(rig.core, "12345")
+    key, _path = await rig.register_key(user)
+    for name in ("Client.42", "CLIENT.42", "client.42"):
+        async with rig.connect(name, None, client_keys=[key]) as connection:
+            assert await whoami(connection) == "client.42"
+    async with rig.connect("OpenLXD", None, client_keys=[key]) as connection:
+        assert await whoami(connection) == "client.42"
+    async with rig.connect("12345", PASSWORD) as connection:
+        assert await whoami(connection) == "12345"
+    assert digits.user_id != 12345
+    with pytest.raises(asyncssh.PermissionDenied):
+        async with rig.connect(str(rig.bob.user_id), PASSWORD):
+            pass

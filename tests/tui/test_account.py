@@ -175,8 +175,8 @@ async def test_an_admin_adds_an_account(core: FakeCore, make_app: MakeApp) -> No
         await until(pilot, lambda: "alice@" in screen_text(app))
         await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, NewUserForm))
-        await pilot.press(*"Carol")
-        await until(pilot, lambda: "A user name has 3 to 32" in screen_text(app))
+        await pilot.press(*"_carol")
+        await until(pilot, lambda: "A user name has 3 to 64" in screen_text(app))
         for name, value in (
             ("username", "carol"), ("email", "c@example.org"), ("password", "longenough"), ("again", "longenough"),
         ):  # fmt: skip
