@@ -281,6 +281,12 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         assert isinstance(containers, ContainersPage)
         containers.take_up(operation)
 
+    def expect_container(self, name: str) -> None:
+        """Put the cursor of the containers screen on a container that is about to turn up there."""
+        containers = self._page("containers")
+        assert isinstance(containers, ContainersPage)
+        containers.table.expect(name)
+
     def on_mount(self) -> None:
         """Listen to the core for as long as the session lasts."""
         self.listen()

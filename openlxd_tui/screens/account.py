@@ -190,7 +190,9 @@ class AccountPage(Page):
     @work(group="ask")
     async def action_add_key(self) -> None:
         """Add a public key."""
-        if await self.app.push_screen_wait(KeyForm()):
+        key = await self.app.push_screen_wait(KeyForm())
+        if key is not None:
+            self.table.expect(str(key.id))
             self.load()
 
     @work(group="ask")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from openlxd_core.domain.account import check_password
+from openlxd_core.domain.account import SshKey, check_password
 from openlxd_core.domain.errors import Message
 from openlxd_core.i18n import N_, _
 from openlxd_tui.screens.form import Form, faults
@@ -45,7 +45,7 @@ def not_again(values: Mapping[str, str]) -> dict[str, Message]:
     return {} if same else {"again": Message(N_("The two are not the same."))}
 
 
-class KeyForm(Form[bool | None]):
+class KeyForm(Form[SshKey | None]):
     """Paste a public key."""
 
     TITLE_TEXT: ClassVar[str] = N_("Add an SSH key")
@@ -70,7 +70,8 @@ class KeyForm(Form[bool | None]):
             return {"public_key": Message(N_("This is a private key. Keep it to yourself and paste the .pub file."))}
         return {}
 
-    async def send(self, values: Mapping[str, str]) -> bool | None:
+    async def send(self, values: Mapping[str, str]) -> SshKey | None:
         """Ask the core."""
-        await self.session.core.keys.add(self.session.actor, values["public_key"].strip(), values["name"].strip())
-        return True
+        return await self.session.core.keys.add(
+            self.session.actor, values["public_key"].strip(), values["name"].strip()
+        )

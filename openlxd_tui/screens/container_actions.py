@@ -68,7 +68,6 @@ class ContainerActions(Page):
         super().__init__()
         self._operations: dict[str, Operation] = {}
         self._mine: set[str] = set()
-        self._seek = ""
 
     @property
     def table(self) -> RecordTable[Container]:
@@ -186,7 +185,7 @@ class ContainerActions(Page):
 
     def take_up(self, operation: Operation) -> None:
         """Show an operation on a container that was begun here or on another screen, with the cursor on it."""
-        self._seek = operation.target
+        self.table.expect(operation.target)
         self.follow(operation)
 
     @work(group="ask")

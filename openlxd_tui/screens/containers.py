@@ -277,10 +277,8 @@ class ContainersPage(ContainerActions):
             self._operations.pop(name, None)
             self.table.drop(name)
         self.table.put(*message.containers)
-        if self._seek:
-            self.table.seek(self._seek)
-            if self.table.current_key == self._seek:
-                self._seek = ""
+        if self.table.hides_expected:  # what was just created is seen, whatever the filter says
+            self.action_clear()
         self._sum_up()
         self.look_at()
 

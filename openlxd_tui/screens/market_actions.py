@@ -105,7 +105,12 @@ class MarketActions(Page):
         self._cancellable.add(operation.id)
         if not operation.ended:
             self._progress.setdefault(operation.target, Progress.of(operation))
+        self.expect(operation.target)
         self.read_again()
+
+    def expect(self, alias: str) -> None:
+        """Put the cursor on an image that is on its way."""
+        raise NotImplementedError
 
     def read_again(self) -> None:
         """Read everything anew, soon."""

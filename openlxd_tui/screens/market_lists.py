@@ -64,6 +64,10 @@ class MarketLists(MarketActions):
         """The table of what is here."""
         return self.query_one("#images", RecordTable)
 
+    def expect(self, alias: str) -> None:
+        """The cursor of what is here goes to it; in the catalogue it stands there already."""
+        self.images.expect(alias)
+
     @property
     def table(self) -> RecordTable[Offer] | RecordTable[Image]:
         """The table in view."""

@@ -106,7 +106,7 @@ class SnapshotsPage(Page):
                    sort=lambda s: s.name),
             Column("state", N_("State"), lambda s, _w: _state(s), 14, 2),
             Column("created", N_("Taken"), lambda s, _w: ((moment(s.created_at), "quiet"),), 16, 3,
-                   sort=lambda s: -s.created_at.timestamp()),
+                   sort=lambda s: s.created_at.timestamp(), largest_first=True),
             Column("age", N_("Age"), lambda s, _w: ((age(s.created_at), "quiet"),), 8, 1, align="right",
                    sort=lambda s: -s.created_at.timestamp()),
         ]  # fmt: skip
@@ -199,9 +199,10 @@ class SnapshotsPage(Page):
 
     @work(group="ask")
     async def action_take(self) -> None:
-        """Take one."""
+        """Take one; the cursor goes to it."""
         operation = await self.app.push_screen_wait(SnapshotForm(self.container))
         if operation is not None:
+            self.table.expect(str(operation.args.get("snapshot", "")))
             self.follow(operation)
 
     @work(group="ask")

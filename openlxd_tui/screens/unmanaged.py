@@ -192,6 +192,7 @@ class UnmanagedPage(Page):
         active = [user for user in users if user.status is not AccountStatus.DELETED]
         container = await self.app.push_screen_wait(AdoptForm(instance, active))
         if container is not None:
+            self.session.expect_container(container.name)
             self.session.notify(
                 _(N_("{name} belongs to {owner} now.")).format(
                     name=clean(container.name, 63), owner=clean(container.owner, 32)

@@ -82,7 +82,7 @@ class UsersPage(Page):
             Column("role", N_("Role"), lambda u, _w: ((_(ROLE_WORDS[u.role]), _role_tint(u)),), 7, 3,
                    sort=lambda u: u.role.value),
             Column("held", N_("Containers"), lambda u, _w: ((str(self._held.get(u.id, 0)), "text"),), 10, 2,
-                   align="right", sort=lambda u: -self._held.get(u.id, 0)),
+                   align="right", sort=lambda u: self._held.get(u.id, 0), largest_first=True),
             Column("email", N_("Email"), lambda u, _w: ((clean(u.email, 255), "quiet"),), 16, 4, 3, 50,
                    sort=lambda u: u.email),
             Column("reason", N_("Reason"), lambda u, _w: ((clean(u.suspended_reason, 200), "warn"),), 12, 6, 2, 60),
@@ -175,6 +175,7 @@ class UsersPage(Page):
         """Make an account."""
         user = await self.app.push_screen_wait(NewUserForm())
         if user is not None:
+            self.table.expect(user.username)
             self.session.notify(_(N_("{name} can log in now.")).format(name=user.username))
             self.load()
 

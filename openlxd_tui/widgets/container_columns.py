@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import IPv4Address
 
 from openlxd_core.domain.container import Container, Usage
 from openlxd_core.domain.text import clean
@@ -11,10 +12,12 @@ from openlxd_tui.present import address, age, cpu_cell, memory_cell, state_cell
 from openlxd_tui.widgets.record_table import Column
 
 
-def _by_number(address_text: str) -> tuple[int, ...]:
-    """IPv4 addresses in the order of their numbers; none comes last."""
-    parts = address_text.split(".")
-    return tuple(int(p) for p in parts) if len(parts) == 4 and all(p.isdigit() for p in parts) else (256,)
+def _by_number(text: str) -> int | None:
+    """IPv4 addresses in the order of their numbers; None for what is no address."""
+    try:
+        return int(IPv4Address(text))
+    except ValueError:
+        return None
 
 
 def container_columns(usage_of: Callable[[Container], Usage | None], *, owner: bool) -> list[Column[Container]]:
@@ -27,11 +30,11 @@ def container_columns(usage_of: Callable[[Container], Usage | None], *, owner: b
         Column("ipv6", "IPv6", lambda c, _w: address(c.ipv6), 18, 8, 4, 39),
         Column(
             "cpu", N_("CPU"), lambda c, _w: cpu_cell(usage_of(c), c.cpu), 5, 4, align="right",
-            sort=lambda c: -(((u := usage_of(c)) and u.cpu_percent) or 0.0),
+            sort=lambda c: u.cpu_percent if (u := usage_of(c)) else None, largest_first=True, live=True,
         ),
         Column(
             "memory", N_("Memory"), lambda c, _w: memory_cell(usage_of(c), c.memory_mib), 14, 3,
-            align="right", sort=lambda c: -(((u := usage_of(c)) and u.memory_mib) or 0.0),
+            align="right", sort=lambda c: u.memory_mib if (u := usage_of(c)) else None, largest_first=True, live=True,
         ),
         Column("image", N_("Image"), lambda c, _w: ((clean(c.image, 60), "quiet"),), 12, 5, 2, 28,
                sort=lambda c: c.image),

@@ -146,11 +146,11 @@ def offer_columns() -> list[Column[Offer]]:
         Column("variant", N_("Variant"), lambda o, _w: ((clean(o.variant, 30), "quiet"),), 9, 6, 1, 14,
                sort=lambda o: o.variant),
         Column("size", N_("Size"), lambda o, _w: size_cell(o.size_bytes), 9, 2, align="right",
-               sort=lambda o: -o.size_bytes),
+               sort=lambda o: o.size_bytes or None, largest_first=True),
         Column("built", N_("Built"), lambda o, _w: built_cell(o), 8, 3, align="right",
-               sort=lambda o: -(o.built_at.timestamp() if o.built_at else 0)),
+               sort=lambda o: -o.built_at.timestamp() if o.built_at else None),
         Column("end", N_("End of life"), lambda o, _w: end_cell(o.end_of_life), 12, 4,
-               sort=lambda o: (o.end_of_life or date.max)),
+               sort=lambda o: o.end_of_life),
     ]  # fmt: skip
 
 
@@ -171,10 +171,11 @@ def image_columns() -> list[Column[Image]]:
                lambda i, _w: ((clean(offered_architecture(i.architecture), 20), "quiet"),), 12, 6,
                sort=lambda i: i.architecture),
         Column("size", N_("Size"), lambda i, _w: size_cell(i.size_bytes), 9, 2, align="right",
-               sort=lambda i: -i.size_bytes),
+               sort=lambda i: i.size_bytes or None, largest_first=True),
         Column("imported", N_("Age"), lambda i, _w: ((age(i.imported_at) if i.imported_at else "–", "quiet"),), 8, 5,
-               align="right", sort=lambda i: -(i.imported_at.timestamp() if i.imported_at else 0)),
+               align="right", sort=lambda i: -i.imported_at.timestamp() if i.imported_at else None),
         Column("end", N_("End of life"), lambda i, _w: end_cell(i.end_of_life), 12, 4,
-               sort=lambda i: (i.end_of_life or date.max)),
-        Column("users", N_("Used by"), lambda i, _w: _used_by(i), 12, 3, 3, 50, sort=lambda i: -len(i.users)),
+               sort=lambda i: i.end_of_life),
+        Column("users", N_("Used by"), lambda i, _w: _used_by(i), 12, 3, 3, 50,
+               sort=lambda i: len(i.users), largest_first=True),
     ]  # fmt: skip

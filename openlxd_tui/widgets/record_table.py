@@ -8,8 +8,7 @@ repaints only the lines whose text differs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.cells import cell_len
 from textual import events
@@ -21,39 +20,12 @@ from textual.strip import Strip
 
 from openlxd_core.i18n import N_, _
 from openlxd_tui.present import Cell, Piece
+from openlxd_tui.widgets.columns import Column, Span
 from openlxd_tui.widgets.paint import fit, strip_of
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class Column(Generic[T]):
-    """One column."""
-
-    key: str
-    title: str
-    """Marked for the catalogue; translated when drawn."""
-    cell: Callable[[T, int], Cell]
-    """The cell of a record, for a width in terminal cells."""
-    width: int
-    """The cells it takes; of a column that grows, the fewest."""
-    rank: int = 0
-    """The higher, the earlier the column gives way on a narrow terminal; 0 stays."""
-    grows: int = 0
-    """Its part of the room that is left over; 0 keeps the width."""
-    most: int = 1000
-    """Where growing ends."""
-    align: Literal["left", "right"] = "left"
-    sort: Callable[[T], Any] | None = None
-
-
-@dataclass(frozen=True)
-class Span:
-    """One cell drawn across several columns, in place of their own."""
-
-    first: str
-    last: str
-    cell: Callable[[int], Cell]
+__all__ = ["Column", "RecordTable", "Span"]
 
 
 class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False):
@@ -114,9 +86,11 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         self.columns = columns
         self.sort_key = sort_by
         """A column's key; an empty string keeps the order in which the records came."""
-        self.reverse = False
+        self.reverse = next((c.largest_first for c in columns if c.key == sort_by), False)
+        """Whether the largest value comes first; the title's arrow then points down."""
         self.rows: list[T] = []
         self.cursor = 0
+        self._awaited = ""
         self._own_order = not sort_by
         self._key = key
         self._span = span
@@ -160,7 +134,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
             key = self._key(record)
             self._records[key] = record
             index = places.get(key)
-            if index is None or self._place(self.rows[index]) != self._place(record) or not self._passes(record):
+            if index is None or self._value(self.rows[index]) != self._value(record) or not self._passes(record):
                 moved = True
             else:
                 self.rows[index] = record
@@ -180,7 +154,11 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         self._arrange()
 
     def touch(self) -> None:
-        """Look at the visible lines again and repaint those whose text differs."""
+        """Look at the records again: bring the rows into their order, and repaint the visible lines that differ."""
+        column = self._sort_column
+        if column is not None and column.live and self._in_order(self.rows) != self.rows:
+            self._arrange()
+            return
         for y, (key, cells) in list(self._drawn.items()):
             index = self.scroll_offset.y + y - 1
             if not 0 <= index < len(self.rows):
@@ -198,29 +176,49 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
     def _passes(self, record: T) -> bool:
         return self._wanted is None or self._wanted(record)
 
-    def _place(self, record: T) -> Any:
+    @property
+    def _sort_column(self) -> Column[T] | None:
+        return next((c for c in self.columns if c.key == self.sort_key), None) if self.sort_key else None
+
+    def _value(self, record: T) -> Any:
+        """What the record is sorted by; None where it has nothing to be sorted by."""
+        column = self._sort_column
+        return column.sort(record) if column is not None and column.sort is not None else None
+
+    def _in_order(self, rows: list[T]) -> list[T]:
+        """``rows`` sorted. Records without a value come last either way, equal ones in the order of their keys."""
         if not self.sort_key:
-            return None
-        column = next(c for c in self.columns if c.key == self.sort_key)
-        return (column.sort(record) if column.sort else "", self._key(record))
+            return rows[::-1] if self.reverse else rows
+        valued: list[tuple[Any, T]] = []
+        without: list[T] = []
+        for row in sorted(rows, key=self._key):
+            value = self._value(row)
+            if value is None:
+                without.append(row)
+            else:
+                valued.append((value, row))
+        valued.sort(key=lambda pair: pair[0], reverse=self.reverse)  # Python keeps equal ones in order here, too
+        return [row for _value, row in valued] + without
 
     def _arrange(self, *, top: bool = False) -> None:
-        before, index = self.current_key, 0 if top else self.cursor
-        self.rows = list(filter(self._passes, self._records.values()))
-        if self.sort_key:
-            self.rows.sort(key=self._place, reverse=self.reverse)
-        elif self.reverse:
-            self.rows.reverse()
-        self.cursor = -1
-        if not top:
-            self.cursor = next((i for i, row in enumerate(self.rows) if self._key(row) == before), -1)
+        before, index, count = self.current_key, 0 if top else self.cursor, len(self.rows)
+        line = self.cursor - self.scroll_offset.y
+        self.rows = self._in_order(list(filter(self._passes, self._records.values())))
+        places = {self._key(row): place for place, row in enumerate(self.rows)}
+        wanted = before
+        if self._awaited in places:
+            wanted, self._awaited, top = self._awaited, "", False
+        self.cursor = places.get(wanted or "", -1) if not top else -1
+        stayed = self.cursor >= 0 and wanted == before
         if self.cursor < 0:
             self.cursor = max(0, min(index, len(self.rows) - 1))
         size = Size(self.size.width, len(self.rows) + 1)
         if size != self.virtual_size:
             self.virtual_size = size
         self._drawn.clear()
-        self._show_cursor()
+        # rows that came or went above a scrolled view do not move what is read; a new order alone moves only rows
+        anchored = stayed and self.scroll_offset.y > 0 and len(self.rows) != count
+        self._show_cursor(self.cursor - line if anchored else None)
         self.refresh()
         if self.current_key != before:
             self.post_message(self.Highlighted(self, self.current_key))
@@ -244,30 +242,52 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         if index is not None:
             self.move_to(index)
 
-    def _show_cursor(self) -> None:
+    def expect(self, key: str) -> None:
+        """Put the cursor on the record with this key, now or as soon as it is here; not if it was moved meanwhile."""
+        self._awaited = key
+        index = next((i for i, row in enumerate(self.rows) if self._key(row) == key), None)
+        if index is not None:
+            self._awaited = ""
+            self.move_to(index)
+
+    @property
+    def hides_expected(self) -> bool:
+        """Whether the record that is expected is here, but filtered out."""
+        return self._awaited in self._records
+
+    def _show_cursor(self, top: int | None = None) -> None:
+        """Scroll to ``top`` (by default: not at all), and as far beyond as the cursor's row needs to be in view."""
         height = max(1, self.size.height - 1)
-        top = self.scroll_offset.y
-        wish = min(max(top, self.cursor - height + 1), self.cursor)
-        if wish != top:
+        here = self.scroll_offset.y
+        wish = min(max(here if top is None else max(0, top), self.cursor - height + 1), self.cursor)
+        if wish != here:
             self.scroll_to(y=wish, animate=False, force=True)
 
     def action_move(self, by: int) -> None:
         """One row up or down."""
+        self._awaited = ""
         self.move_to(self.cursor + by)
 
     def action_page(self, by: int) -> None:
         """One page up or down."""
+        self._awaited = ""
         self.move_to(self.cursor + by * max(1, self.size.height - 2))
 
     def action_jump(self, to: int) -> None:
         """The first or the last row."""
+        self._awaited = ""
         self.move_to(to if to >= 0 else len(self.rows) - 1)
 
     def action_sort_next(self) -> None:
         """Sort by the next visible column that can be sorted by."""
         keys = [column.key for column, _width in self._places() if column.sort] + [""] * self._own_order
         at = keys.index(self.sort_key) if self.sort_key in keys else -1
-        self.sort_key = keys[(at + 1) % len(keys)]
+        self._sort_by(keys[(at + 1) % len(keys)])
+
+    def _sort_by(self, key: str) -> None:
+        """Sort by another column, from the end that people look for first."""
+        self.sort_key = key
+        self.reverse = next((c.largest_first for c in self.columns if c.key == key), False)
         self._arrange()
 
     def action_sort_turn(self) -> None:
@@ -286,6 +306,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         index = self.scroll_offset.y + offset.y - 1
         if index >= len(self.rows):
             return
+        self._awaited = ""
         if index != self.cursor:
             self.move_to(index)
         elif event.chain >= 2 and self.current_key is not None:
@@ -295,9 +316,10 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         left = 1
         for column, width in self._places():
             if left <= x < left + width + 2 and column.sort:
-                self.reverse = not self.reverse if self.sort_key == column.key else False
-                self.sort_key = column.key
-                self._arrange()
+                if self.sort_key == column.key:
+                    self.action_sort_turn()
+                else:
+                    self._sort_by(column.key)
                 return
             left += width + 2
 
@@ -374,7 +396,10 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         for column, width in self._places():
             title = _(column.title)
             if column.key == self.sort_key:
-                title = (title + (" ▾" if self.reverse else " ▴")) if cell_len(title) + 2 <= width else title
+                arrow = " ▾" if self.reverse else " ▴"
+                if cell_len(title) + 2 > width:  # the arrow stays, whatever else must go
+                    title = "".join(text for text, _tint in fit(((title, "accent"),), width - 2))
+                title += arrow
                 pieces += fit(((title, "accent"),), width, column.align)
             else:
                 pieces += fit(((title, "quiet"),), width, column.align)

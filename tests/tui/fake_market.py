@@ -253,8 +253,10 @@ class FakeSnapshots:
         self.core._fail()
         if sum(map(len, self.held.values())) >= 10:
             raise QuotaExceeded("Your quota allows {limit} snapshots, and all are in use.", limit=10)
-        self.add(name, snapshot or "20261122-120000", ready=False, days=0)
-        return self.core.run(operation(name, Kind.SNAPSHOT, stage="work", progress=0))
+        named = snapshot or "20261122-120000"
+        self.add(name, named, ready=False, days=0)
+        args = {"snapshot": named}
+        return self.core.run(operation(name, Kind.SNAPSHOT, stage="work", progress=0, args=args))
 
     async def restore(self, _actor: Actor, name: str, snapshot: str) -> Operation:
         """Put it back."""
