@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 
 from openlxd_api.schemas.base import Pending
 from openlxd_api.schemas.container import WhmcsPending
+from openlxd_core.domain.listing import Page
 from openlxd_core.i18n import N_, _
 
 DONE = N_("Done.")
@@ -19,7 +21,12 @@ UNDER_WAY = N_("This is under way; ask for the operation to see how far it is.")
 PENDING = (Pending, WhmcsPending)
 """The answers that mean “not finished yet”, always sent with 202."""
 
+CHUNK = 100
+"""Records that become views at once."""
+
 T = TypeVar("T")
+R = TypeVar("R")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,23 @@ class Answer(Generic[T]):
     status: int = 0
     """0: the endpoint's own."""
     headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Paged(Generic[T]):
+    """One page of a list: its data, and the cursor of the page that follows, which stands beside them."""
+
+    data: T
+    next: str
+
+
+async def paged(page: Page[R], view: Callable[[R], V]) -> Paged[list[V]]:
+    """A page of records as a page of views; others get their turn while a long one is made."""
+    shown: list[V] = []
+    for start in range(0, len(page.items), CHUNK):
+        shown += [view(item) for item in page.items[start : start + CHUNK]]
+        await asyncio.sleep(0)
+    return Paged(shown, page.next)
 
 
 @dataclass(frozen=True)
@@ -76,9 +100,13 @@ def envelope(result: Any, status: int = 200) -> web.Response:
     """The one shape of a success, in the language of the request."""
     if isinstance(result, PENDING):
         result = Answer(result, UNDER_WAY, 202)
+    more: dict[str, Any] = {}
+    if isinstance(result, Paged):
+        more = {"next": result.next or None}
+        result = result.data
     answer: Answer[Any] = result if isinstance(result, Answer) else Answer(result)
     return web.json_response(
-        {"success": True, "data": plain(answer.data), "message": _(answer.message)},
+        {"success": True, "data": plain(answer.data), **more, "message": _(answer.message)},
         status=answer.status or status,
         headers=answer.headers,
     )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import core_schema
 
-from openlxd_api.answers import PENDING, Answer, Raw, Stream
+from openlxd_api.answers import PENDING, Answer, Paged, Raw, Stream
 from openlxd_api.errors import HTTP_CODES, STATUS
 from openlxd_api.once import HEADER as IDEMPOTENCY_KEY
 from openlxd_api.once import PATTERN as IDEMPOTENCY_PATTERN
@@ -163,18 +163,22 @@ class _Parts:
 
     def of(self, kind: Any, mode: JsonSchemaMode, *, lenient: bool = False) -> dict[str, Any]:
         """A reference to, or the schema of, a type; ``lenient`` as :attr:`Endpoint.lenient` means it."""
-        schema = _standard(
-            TypeAdapter(kind).json_schema(
-                mode=mode, ref_template="#/components/schemas/{model}", schema_generator=_Schemas
-            )
-        )
-        named = schema.pop("$defs", {})
-        for name, found in named.items():
-            self._keep(name, found)
+        schema = self.inline(kind, mode)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             self._keep(kind.__name__, _lenient(schema) if lenient else schema)
             return {"$ref": f"#/components/schemas/{kind.__name__}"}
         return dict(schema)
+
+    def inline(self, kind: Any, mode: JsonSchemaMode = "validation") -> dict[str, Any]:
+        """The schema of a type, what it refers to kept by name."""
+        schema: dict[str, Any] = _standard(
+            TypeAdapter(kind).json_schema(
+                mode=mode, ref_template="#/components/schemas/{model}", schema_generator=_Schemas
+            )
+        )
+        for name, found in schema.pop("$defs", {}).items():
+            self._keep(name, found)
+        return schema
 
     def _keep(self, name: str, schema: dict[str, Any]) -> None:
         if self.schemas.setdefault(name, schema) != schema:
@@ -282,7 +286,9 @@ def _successes(endpoint: Endpoint, parts: _Parts) -> dict[str, Any]:
     for kind in _members(endpoint.answer):
         pending = kind in PENDING
         text = "It goes on; ask for the operation." if pending else "Done."
-        found[str(202 if pending else endpoint.status)] = _envelope(text, parts.of(kind, "serialization"))
+        pages = get_origin(kind) is Paged
+        data = parts.of(get_args(kind)[0] if pages else kind, "serialization")
+        found[str(202 if pending else endpoint.status)] = _envelope(text, data, pages=pages)
     if endpoint.path.endswith("/health"):
         found["503"] = _envelope("The database does not answer.", found["200"]["content"]["application/json"]["schema"])
         found["503"]["content"] = found["200"]["content"]
@@ -298,12 +304,18 @@ def _members(answer: Any) -> list[Any]:
     return [answer]
 
 
-def _envelope(text: str, data: dict[str, Any]) -> dict[str, Any]:
+def _envelope(text: str, data: dict[str, Any], *, pages: bool = False) -> dict[str, Any]:
+    properties = {"success": {"const": True}, "data": data, "message": {"type": "string"}}
+    if pages:
+        properties["next"] = {
+            "type": ["string", "null"],
+            "description": "The cursor of the page that follows, for `after`; null at the end.",
+        }
     schema = {
         "type": "object",
-        "required": ["success", "data", "message"],
+        "required": list(properties),
         "additionalProperties": False,
-        "properties": {"success": {"const": True}, "data": data, "message": {"type": "string"}},
+        "properties": properties,
     }
     return {"description": text, "content": {"application/json": {"schema": schema}}}
 
@@ -334,7 +346,7 @@ def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
 def _query_parameters(endpoint: Endpoint, parts: _Parts) -> list[dict[str, Any]]:
     if endpoint.query is None:
         return []
-    schema = _standard(TypeAdapter(endpoint.query).json_schema(mode="validation", schema_generator=_Schemas))
+    schema = parts.inline(endpoint.query)
     found = []
     for name, about in schema.get("properties", {}).items():
         text = about.pop("description", "")

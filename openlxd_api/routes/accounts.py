@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Answer
+from openlxd_api.answers import Answer, Paged, paged
 from openlxd_api.rails import Access, Endpoints
 from openlxd_api.schemas.account import (
     ApiKey,
@@ -15,6 +15,7 @@ from openlxd_api.schemas.account import (
     UserChange,
     UserView,
 )
+from openlxd_api.schemas.lists import UserQuery
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor, Role
 from openlxd_core.i18n import N_
@@ -23,9 +24,9 @@ endpoints = Endpoints()
 
 
 @endpoints.get("/users", access=Access.ADMIN, summary="Every account")
-async def list_users(core: Core, actor: Actor) -> list[UserView]:
-    """By name, but for deleted ones."""
-    return [UserView.of(user) for user in await core.accounts.list(actor)]
+async def list_users(core: Core, actor: Actor, query: UserQuery) -> Paged[list[UserView]]:
+    """A page of them, by name where no other order is asked for. Deleted ones only with ``status=deleted``."""
+    return await paged(await core.accounts.page(actor, query.wanted, query.part), UserView.of)
 
 
 @endpoints.post("/users", access=Access.ADMIN, status=201, secret=True, summary="Make an account for somebody")

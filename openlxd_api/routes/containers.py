@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Answer
+from openlxd_api.answers import Answer, Paged, paged
 from openlxd_api.rails import Endpoints
 from openlxd_api.schemas.base import Deleted, Pending, Waiting
 from openlxd_api.schemas.container import (
@@ -16,6 +16,7 @@ from openlxd_api.schemas.container import (
     UsageOverTime,
     UsageView,
 )
+from openlxd_api.schemas.lists import ContainerQuery
 from openlxd_api.waiting import Waiter
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
@@ -34,9 +35,9 @@ async def _after(
 
 
 @endpoints.get("/containers", summary="The containers that you may see")
-async def list_containers(core: Core, actor: Actor) -> list[ContainerView]:
-    """Tenants get their own, admins all."""
-    return [ContainerView.of(found) for found in await core.containers.list(actor)]
+async def list_containers(core: Core, actor: Actor, query: ContainerQuery) -> Paged[list[ContainerView]]:
+    """A page of them, by name where no other order is asked for. Tenants get their own, admins all."""
+    return await paged(await core.containers.page(actor, query.wanted, query.part), ContainerView.of)
 
 
 @endpoints.post("/containers", status=201, raises=(404,), summary="Make and start a container")

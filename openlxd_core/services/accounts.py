@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
@@ -27,6 +28,7 @@ from openlxd_core.domain.errors import (
     Unauthenticated,
     ValidationFailed,
 )
+from openlxd_core.domain.listing import Page, Part, UserFilter
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.quota import Quota
 from openlxd_core.domain.text import clean
@@ -34,11 +36,16 @@ from openlxd_core.i18n import N_
 from openlxd_core.services import audit
 from openlxd_core.services.feed import announce
 from openlxd_core.services.lookup import find_user
+from openlxd_core.services.paging import Order, having, read_all, read_page
 from openlxd_core.services.passwords import Passwords
 from openlxd_core.services.records import to_user
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
+
+ORDER = Order(
+    "users", {"username": str, "email": str, "role": str, "status": str, "created_at": datetime}, default="username"
+)
 
 
 def hash_api_key(key: str) -> str:
@@ -118,7 +125,24 @@ class Accounts:
     async def list(self, actor: Actor) -> Sequence[User]:
         """Every account that is not deleted, by name."""
         require(actor, Action.USER_VIEW)
-        return [to_user(row) for row in await models.User.exclude(status="deleted").order_by("username")]
+        return [to_user(row) for row in await read_all(models.User.exclude(status="deleted"), ORDER)]
+
+    async def page(self, actor: Actor, wanted: UserFilter, part: Part) -> Page[User]:
+        """One page of :meth:`list`, of those that ``wanted`` takes. Raises ValidationFailed."""
+        require(actor, Action.USER_VIEW)
+        rows = models.User.exclude(status="deleted")
+        if wanted.status is not None:
+            rows = models.User.filter(status=wanted.status.value)
+        if wanted.username is not None:
+            rows = rows.filter(username=wanted.username)
+        if wanted.email is not None:
+            rows = rows.filter(email__iexact=wanted.email)
+        if wanted.role is not None:
+            rows = rows.filter(role=wanted.role.value)
+        if wanted.search is not None:
+            rows = rows.filter(having(wanted.search, "username", "email"))
+        found = await read_page(rows, ORDER, part)
+        return Page([to_user(row) for row in found.items], found.next)
 
     async def get(self, actor: Actor, user: int | str | None = None) -> User:
         """One account; the actor's own for None. Raises NotFound."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from tortoise.expressions import Q
+from tortoise.queryset import QuerySet
 
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import (
@@ -29,6 +31,7 @@ from openlxd_core.domain.errors import (
     Suspended,
     ValidationFailed,
 )
+from openlxd_core.domain.listing import ContainerFilter, Page, Part
 from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.quota import NOTHING, check_fits
@@ -41,12 +44,23 @@ from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container, find_container_by_id, find_user
 from openlxd_core.services.market import Choice, Market
 from openlxd_core.services.operations import Operations
+from openlxd_core.services.paging import Order, having, read_all, read_page
 from openlxd_core.services.quotas import project_name, quota_of, used_by
 from openlxd_core.services.records import to_container, to_user
 from openlxd_core.services.runner import Runner, to_state
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
+
+ORDER = Order(
+    "containers",
+    {
+        "name": str, "status": str, "image": str, "owner": str, "cpu": int, "memory_mb": int, "disk_mb": int,
+        "created_at": datetime,
+    },
+    default="name",
+    columns={"owner": "user__username"},
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,14 +96,23 @@ class Containers:
 
     async def list(self, actor: Actor) -> Sequence[Container]:
         """A tenant's own, an admin's all, by name. Costs LXD nothing."""
-        require(actor, Action.CONTAINER_VIEW)
-        if actor.is_admin:
-            return [to_container(row) for row in await models.Container.all().select_related("user").order_by("name")]
-        rows = await models.Container.filter(user_id=actor.user_id).order_by("name")
-        owner = models.User(id=actor.user_id, username=actor.username)  # each row's, so none is read with it
-        for row in rows:
-            row.user = owner
-        return [to_container(row) for row in rows]
+        return [to_container(row) for row in _with_owner(actor, await read_all(_visible(actor), ORDER))]
+
+    async def page(self, actor: Actor, wanted: ContainerFilter, part: Part) -> Page[Container]:
+        """One page of :meth:`list`, of those that ``wanted`` takes. Raises ValidationFailed."""
+        rows = _visible(actor)
+        if wanted.status is not None:
+            rows = rows.filter(status=wanted.status.value)
+        if wanted.image is not None:
+            rows = rows.filter(image=wanted.image)
+        if wanted.owner is not None:
+            rows = rows.filter(user__username=wanted.owner)
+        if wanted.search is not None:
+            rows = rows.filter(having(wanted.search, "name", "image", "ipv4", "ipv6", "user__username"))
+        if part.sort.removeprefix("-") == "owner":
+            rows = rows.select_related("user")  # a cursor is made of what the list is sorted by
+        found = await read_page(rows, ORDER, part)
+        return Page([to_container(row) for row in _with_owner(actor, found.items)], found.next)
 
     async def get(self, actor: Actor, name: str) -> Container:
         """One container. Raises NotFound, alike for another's and none."""
@@ -354,6 +377,23 @@ class Containers:
         await audit.record(actor, "container.adopt", row.name, user_id=user_id, detail=instance.project)
         await announce("container", "created", row.name, user_id)
         return to_container(await models.Container.get(id=row.id).select_related("user"))
+
+
+def _visible(actor: Actor) -> QuerySet[models.Container]:
+    """The rows that the actor may see, an admin's with their owners."""
+    require(actor, Action.CONTAINER_VIEW)
+    if actor.is_admin:
+        return models.Container.all().select_related("user")
+    return models.Container.filter(user_id=actor.user_id)
+
+
+def _with_owner(actor: Actor, rows: Sequence[models.Container]) -> Sequence[models.Container]:
+    """A tenant's rows with the tenant as the owner of each, so that none is read with it."""
+    if not actor.is_admin:
+        owner = models.User(id=actor.user_id, username=actor.username)
+        for row in rows:
+            row.user = owner
+    return rows
 
 
 async def _refuse_taken_addresses(ipv4: str, ipv6: str) -> None:
