@@ -109,6 +109,12 @@ def check_name(name: Any, field: str = "name") -> str:
     )
 
 
+def name_stem(username: str) -> str:
+    """What example names for a user's containers begin with: a valid name by itself, at most 22 characters."""
+    stem = re.sub(r"[^a-z0-9]+", "-", username.lower()).strip("-")[:20].rstrip("-")
+    return stem if stem[:1].isalpha() else f"c-{stem}" if stem else "web"
+
+
 def check_image_alias(alias: Any, field: str = "image") -> str:
     """An image alias that LXD may be asked for. Raises ValidationFailed."""
     if isinstance(alias, str) and 0 < len(alias) <= 100 and is_plain(alias) and alias.strip() == alias:

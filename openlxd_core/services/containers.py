@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from tortoise.expressions import Q
@@ -22,6 +23,7 @@ from openlxd_core.domain.container import (
     check_limits,
     check_name,
     check_spec,
+    name_stem,
 )
 from openlxd_core.domain.errors import (
     AlreadyExists,
@@ -121,6 +123,17 @@ class Containers:
     async def by_id(self, actor: Actor, container_id: int) -> Container:
         """The container with this id, as billing systems keep it. Raises NotFound, alike for another's and none."""
         return to_container(await find_container_by_id(actor, container_id))
+
+    async def example_name(self, actor: Actor) -> str:
+        """A name that is free on the whole host, to show where one is asked for; nothing is reserved.
+
+        It is built from the actor's own name, so that it tells nobody how others call their containers.
+        """
+        require(actor, Action.CONTAINER_CREATE)
+        stem = name_stem(actor.username)
+        taken = await models.Container.filter(name__startswith=f"{stem}-").limit(10_000).values_list("name", flat=True)
+        held = {str(name) for name in taken}
+        return next(name for number in count(1) if (name := f"{stem}-{number}") not in held)
 
     async def create(
         self,

@@ -7,9 +7,11 @@ from typing import ClassVar
 
 from openlxd_core.domain.account import SshKey, check_password
 from openlxd_core.domain.errors import Message
+from openlxd_core.domain.ssh_key import join_public_key
 from openlxd_core.i18n import N_, _
 from openlxd_tui.screens.form import Form, faults
 from openlxd_tui.widgets.field import Field
+from openlxd_tui.widgets.text_input import KeyInput
 
 
 class PasswordForm(Form[bool | None]):
@@ -56,7 +58,7 @@ class KeyForm(Form[SshKey | None]):
         return [
             Field(
                 "public_key", _(N_("Public key")), placeholder="ssh-ed25519 AAAA…",
-                hint=_(N_("paste ~/.ssh/id_ed25519.pub")), limit=20_000,
+                hint=_(N_("paste ~/.ssh/id_ed25519.pub")), limit=20_000, input_class=KeyInput,
             ),
             Field("name", _(N_("Name")), hint=_(N_("as laptop; may be empty")), limit=60),
         ]  # fmt: skip
@@ -66,9 +68,7 @@ class KeyForm(Form[SshKey | None]):
         text = values["public_key"].strip()
         if not text:
             return {"public_key": Message(N_("Paste a public key."))}
-        if "PRIVATE KEY" in text:
-            return {"public_key": Message(N_("This is a private key. Keep it to yourself and paste the .pub file."))}
-        return {}
+        return faults((join_public_key, text))
 
     async def send(self, values: Mapping[str, str]) -> SshKey | None:
         """Ask the core."""

@@ -19,6 +19,7 @@ from openlxd_tui.present import matches
 from openlxd_tui.screens.page import Dialog
 from openlxd_tui.widgets.field import Words
 from openlxd_tui.widgets.paint import style_for
+from openlxd_tui.widgets.text_input import TextInput
 
 
 class Chooser(Dialog[str | None]):
@@ -37,7 +38,7 @@ class Chooser(Dialog[str | None]):
         """Title, where one types, what fits."""
         with Vertical(id="box", classes="-palette"):
             yield Words(self._title, "accent", bold=True)
-            yield Input(placeholder=_(N_("Type to narrow")), compact=True)
+            yield TextInput(placeholder=_(N_("Type to narrow")), compact=True)
             yield OptionList(compact=True, markup=False)
 
     def on_mount(self) -> None:

@@ -16,6 +16,7 @@ from textual.widgets import Button, Input
 from openlxd_core.i18n import N_, _
 from openlxd_tui.screens.page import Dialog
 from openlxd_tui.widgets.field import Words
+from openlxd_tui.widgets.text_input import TextInput
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class TypeToConfirm(Dialog[bool | None]):
             yield Words(self._explanation, "quiet", classes="explanation")
             prompt = _(N_("Type {name} to go on.")).format(name=self._name_to_type)
             yield Words(prompt, "text", id="prompt")
-            yield Input(placeholder=self._name_to_type, id="typed", compact=True)
+            yield TextInput(placeholder=self._name_to_type, id="typed", compact=True)
             with Horizontal(classes="buttons"):
                 label = Content(_(self._action))
                 yield Button(label, id="yes", variant="error", disabled=True, compact=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual import work
@@ -89,7 +90,7 @@ class CreateForm(Form[Operation | None]):
     def fields(self) -> Sequence[Field]:
         """An admin says whose it is, too."""
         fields = [
-            Field("name", _(N_("Name")), placeholder="web1", hint=_(N_("a–z, 0–9 and dashes")), limit=100),
+            Field("name", _(N_("Name")), hint=_(N_("a–z, 0–9 and dashes")), limit=100),
             Field(
                 "image",
                 _(N_("Image")),
@@ -105,14 +106,16 @@ class CreateForm(Form[Operation | None]):
         return fields
 
     def on_mount(self) -> None:
-        """Ask what the quota leaves."""
+        """Ask what the quota leaves, and for a name that is free."""
         super().on_mount()
         self.ask()
 
     @work(group="ask")
     async def ask(self) -> None:
-        """What the quota leaves."""
+        """A free name as an example, and what the quota leaves."""
         core, actor = self.session.core, self.session.actor
+        with contextlib.suppress(OpenLXDError):  # an example is no promise
+            self.field("name").suggest(await core.containers.example_name(actor))
         if actor.user_id is None or actor.is_admin:
             return
         try:
@@ -129,7 +132,7 @@ class CreateForm(Form[Operation | None]):
             return _(N_("{size}, imported first")).format(size=format_bytes(offer.size_bytes))
         return _(N_("Press Esc, then 3: choose one from the images on offer."))
 
-    def judge(self, names: set[str]) -> bool:
+    def judge(self, names: Collection[str]) -> bool:
         """Beside an image stands what it says of itself."""
         self.field("image").hint(self._image_hint(self.values()["image"]))
         return super().judge(names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
 from textual import on, work
@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.widgets import Button, Input, Select
 
 from openlxd_core.domain.errors import Message, OpenLXDError, ValidationFailed
@@ -83,30 +84,43 @@ class Form(Dialog[Result]):
 
     @on(Input.Changed)
     @on(Select.Changed)
-    def judge_while_typing(self, event: Input.Changed | Select.Changed) -> None:
-        """Say what is wrong with the fields that were touched."""
+    def follow_edit(self, event: Input.Changed | Select.Changed) -> None:
+        """Say what is wrong with the fields that were touched; what a service said of a value goes with the value."""
         widget = event.control
-        if widget is not None and widget.id:
-            if isinstance(event, Input.Changed) and not event.value and widget.id not in self._touched:
-                return
-            self._touched.add(widget.id)
+        field = self._field_of(widget)
+        if field is None or (isinstance(event, Input.Changed) and not event.value and field.field not in self._touched):
+            return
+        self._touched.add(field.field)
+        field.refused = None
+        self.query_one("#wrong", Words).say("")
         self.judge(self._touched)
 
-    def judge(self, names: set[str]) -> bool:
-        """Show what is wrong with these fields; whether nothing is wrong with any."""
+    @staticmethod
+    def _field_of(widget: DOMNode | None) -> Field | None:
+        nodes = widget.ancestors_with_self if widget is not None else ()
+        return next((node for node in nodes if isinstance(node, Field)), None)
+
+    def judge(self, names: Collection[str]) -> bool:
+        """Show what is wrong with these fields, and nothing of the others; whether all fields are right."""
         wrong = self.check(self.values())
         for field in self.query(Field):
-            if field.field in wrong and field.field in names:
-                field.object_to(sentence(wrong[field.field]))
+            fault = wrong.get(field.field) if field.field in names else None
+            if (fault := fault or field.refused) is not None:
+                field.object_to(sentence(fault))
             else:
                 field.content()
         return not wrong
 
     @on(Input.Submitted)
     def submit_by_enter(self, event: Input.Submitted) -> None:
-        """Enter sends a form that is complete, and otherwise goes on to the next field."""
+        """Enter stays on a value that is wrong, sends a form that is complete, and otherwise goes to the next field."""
         event.stop()
-        if self.check(self.values()) and not self._is_last(event.input):
+        field = self._field_of(event.input)
+        wrong = self.check(self.values())
+        if field is not None and field.field in wrong:
+            self._touched.add(field.field)
+            self.judge(self._touched)
+        elif wrong and not self._is_last(event.input):
             self.focus_next()
         else:
             self.action_submit()
@@ -120,14 +134,16 @@ class Form(Dialog[Result]):
         names = {field.field for field in self.query(Field)}
         self._touched |= names
         if not self.judge(names):
-            wrong = self.check(self.values())
-            for field in self.query(Field):
-                if field.field in wrong:
-                    field.query_one("Input, Select").focus()
-                    break
+            self._go_to(self.check(self.values()))
             return
         if not self._busy:
             self._send()
+
+    def _go_to(self, names: Collection[str]) -> None:
+        """Put the cursor in the first of these fields."""
+        first = next((field for field in self.query(Field) if field.field in names), None)
+        if first is not None:
+            first.query_one("Input, Select").focus()
 
     @on(Button.Pressed, "#cancel")
     def leave(self) -> None:
@@ -146,7 +162,9 @@ class Form(Dialog[Result]):
             known = {field.field for field in self.query(Field)}
             for name, message in error.fields.items():
                 if name in known:
-                    self.field(name).object_to(sentence(message))
+                    self.field(name).refused = message
+            self.judge(self._touched)
+            self._go_to(error.fields.keys() & known)
             if not error.fields.keys() & known:
                 wrong.say(sentence(error.message), "bad")
         except OpenLXDError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from openlxd_core.domain.container import Container, check_image_alias
@@ -86,7 +86,7 @@ class ReinstallForm(Form[Operation | None]):
             return _(N_("{size}, imported first")).format(size=format_bytes(offer.size_bytes))
         return _(N_("Its name, limits and address stay."))
 
-    def judge(self, names: set[str]) -> bool:
+    def judge(self, names: Collection[str]) -> bool:
         """Beside an image stands what it says of itself."""
         self.field("image").hint(self._image_hint(self.values()["image"]))
         return super().judge(names)

@@ -21,6 +21,7 @@ from openlxd_core.i18n import N_, _
 from openlxd_tui.screens.page import Dialog
 from openlxd_tui.widgets.lines import key_name
 from openlxd_tui.widgets.paint import style_for
+from openlxd_tui.widgets.text_input import TextInput
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Palette(Dialog[None]):
     def compose(self) -> ComposeResult:
         """Where one types, and what fits."""
         with Vertical(id="box", classes="-palette"):
-            yield Input(placeholder=_(N_("What do you want to do?")), compact=True)
+            yield TextInput(placeholder=_(N_("What do you want to do?")), compact=True)
             yield OptionList(compact=True, markup=False)
 
     def on_mount(self) -> None:

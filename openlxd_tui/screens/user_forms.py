@@ -15,6 +15,7 @@ from openlxd_tui.present import ROLE_WORDS
 from openlxd_tui.screens.account_forms import not_again
 from openlxd_tui.screens.form import Form, faults
 from openlxd_tui.widgets.field import Field
+from openlxd_tui.widgets.text_input import prose
 
 
 class NewUserForm(Form[User | None]):
@@ -73,7 +74,8 @@ class SuspendForm(Form[bool | None]):
 
     def fields(self) -> Sequence[Field]:
         """The reason, which the person will read."""
-        return [Field("reason", _(N_("Reason")), hint=_(N_("shown to the tenant; may be empty")), limit=200)]
+        return [Field("reason", _(N_("Reason")), hint=_(N_("shown to the tenant; may be empty")), limit=200,
+                      paste=prose)]  # fmt: skip
 
     def check(self, values: Mapping[str, str]) -> Mapping[str, Message]:
         """Any reason will do."""

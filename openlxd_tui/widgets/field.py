@@ -9,11 +9,14 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Input, Select
+from textual.widgets import Input
 
+from openlxd_core.domain.errors import Message
 from openlxd_core.domain.text import clean
 from openlxd_tui.present import Tint
 from openlxd_tui.widgets.paint import style_for
+from openlxd_tui.widgets.pick_list import PickList
+from openlxd_tui.widgets.text_input import Paste, TextInput, exact_line, one_line
 
 
 class Words(Widget):
@@ -73,6 +76,8 @@ class Field(Container):
         options: Sequence[tuple[str, str]] | None = None,
         prompt: str = "",
         limit: int = 200,
+        paste: Paste | None = None,
+        input_class: type[TextInput] = TextInput,
     ) -> None:
         super().__init__(id=f"field-{name}")
         self.field = name
@@ -84,13 +89,18 @@ class Field(Container):
         self._placeholder = placeholder
         self._secret = secret
         self._limit = limit
+        self._input_class = input_class
+        self._paste = paste or (exact_line if secret else one_line)
+        self.refused: Message | None = None
+        """What a service said of the value that stands here; forgotten when that is edited."""
 
     def compose(self) -> ComposeResult:
         """Name, input, note."""
         yield Words(self._label, "quiet", classes="field--name")
         if self._options is None:
-            yield Input(
+            yield self._input_class(
                 self._initial,
+                paste=self._paste,
                 placeholder=self._placeholder,
                 password=self._secret,
                 compact=True,
@@ -98,12 +108,12 @@ class Field(Container):
                 max_length=self._limit,
             )
         else:
-            yield Select[str](
+            yield PickList(
                 [(Content(clean(label, 120)), value) for label, value in self._options],
                 prompt=self._prompt,
                 compact=True,
                 id=self.field,
-                value=self._initial if self._initial else Select.NULL,
+                value=self._initial if self._initial else PickList.NULL,
                 allow_blank=not self._initial,
             )
         yield Words(self._hint, "quiet", classes="field--note")
@@ -113,7 +123,7 @@ class Field(Container):
         """What was typed or chosen."""
         if self._options is None:
             return self.query_one(Input).value
-        chosen = self.query_one(Select).value
+        chosen = self.query_one(PickList).value
         return chosen if isinstance(chosen, str) else ""
 
     def note(self, text: str, tint: Tint = "quiet") -> None:
@@ -121,8 +131,12 @@ class Field(Container):
         self.query_one(".field--note", Words).say(text, tint)
 
     def object_to(self, text: str) -> None:
-        """Say what is wrong with it."""
-        self.note(text, "bad")
+        """Say what is wrong with it, behind a mark that reads without colour."""
+        self.note(f"✗ {text}", "bad")
+
+    def suggest(self, placeholder: str) -> None:
+        """Show an example while nothing is typed."""
+        self.query_one(Input).placeholder = placeholder
 
     def content(self) -> None:
         """Nothing is wrong; say the hint again."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
 
 from openlxd_core.i18n import N_
+from openlxd_tui.widgets.text_input import TextInput
 
 
-class FilterLine(Input):
+class FilterLine(TextInput):
     """Where one types to narrow the table."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

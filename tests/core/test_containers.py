@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from openlxd_core.bootstrap import Core
-from openlxd_core.domain.actor import Actor, local_admin
-from openlxd_core.domain.container import State
+from openlxd_core.domain.actor import Actor, Role, local_admin
+from openlxd_core.domain.container import State, check_name
 from openlxd_core.domain.errors import (
     AlreadyExists,
     Busy,
@@ -195,6 +195,17 @@ async def test_a_lowered_quota_keeps_what_is_there_and_refuses_more(
     await core.quotas.set(root, "alice", Quota(2, 2, 1024, 10240))
     await create(core, alice, "web3")
     assert sorted(await names_in(lxd)) == ["web1", "web3"]
+
+
+async def test_an_example_name_is_free_and_tells_of_nobody(core: Core, alice: Actor, bob: Actor) -> None:
+    """It is built from one's own name, and skips what exists anywhere on the host."""
+    assert await core.containers.example_name(alice) == "alice-1"
+    await create(core, bob, "alice-1")
+    await create(core, alice, "alice-2")
+    assert await core.containers.example_name(alice) == "alice-3"
+    assert await core.containers.example_name(bob) == "bob-1"
+    for name in ("user_1", "client.42", "42", "-.-", "a" * 64, "über", "a" * 19 + "_b"):
+        check_name(await core.containers.example_name(Actor(Role.TENANT, alice.user_id, name)))
 
 
 CALLS: dict[str, Callable[[Core, Actor, str], Awaitable[Any]]] = {

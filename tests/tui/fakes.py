@@ -230,6 +230,10 @@ class FakeContainers:
             raise NotFound("There is no container {name}.", name=name)
         return row
 
+    async def example_name(self, actor: Actor) -> str:
+        """A free one."""
+        return f"{actor.username}-1"
+
     async def create(
         self, actor: Actor, name: str, image: str, cpu: Any, memory: Any, disk: Any, *, owner: Any = None
     ) -> Operation:
