@@ -31,6 +31,7 @@ from openlxd_core.services.quotas import Quotas
 from openlxd_core.services.reconcile import Reconciler
 from openlxd_core.services.runner import Runner
 from openlxd_core.services.snapshots import Snapshots
+from openlxd_core.services.system_key import SystemKey
 from openlxd_core.services.usage import UsageHistory
 from openlxd_core.services.workers import Workers
 from openlxd_core.settings import Settings
@@ -53,6 +54,7 @@ class Core:
     auth: Auth
     accounts: Accounts
     keys: Keys
+    system_key: SystemKey
     quotas: Quotas
     containers: Containers
     snapshots: Snapshots
@@ -115,12 +117,14 @@ async def open_core(
         containers = Containers(settings, gateway, live, market, operations, runner)
         usage = UsageHistory(gateway, live, workers)
         accounts = Accounts(settings, passwords)
+        system_key = SystemKey(settings.keys_dir)
         accounts.remove_containers = containers.remove_all
         core = Core(
             settings=settings,
-            auth=Auth(passwords, secrets.jwt_secret(settings.keys_dir)),
+            auth=Auth(passwords, secrets.jwt_secret(settings.keys_dir), system_key),
             accounts=accounts,
             keys=Keys(),
+            system_key=system_key,
             quotas=quotas,
             containers=containers,
             snapshots=Snapshots(settings, live, operations, runner),

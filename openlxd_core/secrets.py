@@ -58,7 +58,13 @@ def jwt_secret(keys_dir: Path) -> bytes:
 def system_api_key(keys_dir: Path) -> str:
     """The API key of the installation itself: 64 hex digits. Raises ConfigurationError."""
     path = keys_dir / SYSTEM_API_KEY
-    key = _ensure(path, lambda: _random.token_hex(32).encode() + b"\n").strip().decode("ascii", "replace")
+    _ensure(path, lambda: _random.token_hex(32).encode() + b"\n")
+    return read_system_api_key(path)
+
+
+def read_system_api_key(path: Path) -> str:
+    """The system API key in its file, which must be there. Raises ConfigurationError."""
+    key = _read(path).strip().decode("ascii", "replace")
     if len(key) != 64 or set(key) - set("0123456789abcdef"):
         raise ConfigurationError(N_("{path} does not hold an API key of 64 hex digits."), path=str(path))
     return key

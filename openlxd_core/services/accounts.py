@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -18,6 +17,7 @@ from openlxd_core.domain.account import (
     check_password,
     check_username,
     fold_username,
+    hash_api_key,
 )
 from openlxd_core.domain.actor import SYSTEM, Actor, Role
 from openlxd_core.domain.errors import (
@@ -33,7 +33,7 @@ from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.quota import Quota
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
-from openlxd_core.services import audit
+from openlxd_core.services import audit, system_key
 from openlxd_core.services.feed import announce
 from openlxd_core.services.lookup import find_user
 from openlxd_core.services.paging import Order, having, read_all, read_page
@@ -46,11 +46,6 @@ from openlxd_core.storage.transaction import transaction
 ORDER = Order(
     "users", {"username": str, "email": str, "role": str, "status": str, "created_at": datetime}, default="username"
 )
-
-
-def hash_api_key(key: str) -> str:
-    """What is stored of an API key: its SHA-256 in hex."""
-    return hashlib.sha256(key.encode(errors="replace")).hexdigest()
 
 
 class Accounts:
@@ -108,6 +103,7 @@ class Accounts:
     @transaction
     async def _store(self, actor: Actor, username: str, email: str, hashed: str, role: Role, quota: Quota) -> User:
         await self._refuse_taken(username, email)
+        is_first_admin = role is Role.ADMIN and not await _admins().exists()
         row = await models.User.create(username=username, email=email, password_hash=hashed, role=role.value)
         await models.Quota.create(
             user_id=row.id,
@@ -119,6 +115,8 @@ class Accounts:
             forwards=quota.forwards,
         )
         await audit.record(actor, "user.create", username, user_id=row.id, detail=role.value)
+        if is_first_admin:
+            await system_key.bind_to(actor, row)
         await announce("user", "created", username, row.id)
         return to_user(row)
 

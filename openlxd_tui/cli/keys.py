@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from openlxd_core.domain.account import SshKey
+from openlxd_core.domain.account import AccountStatus, SshKey
 from openlxd_core.domain.errors import NotFound
 from openlxd_core.i18n import N_, _
+from openlxd_core.secrets import SYSTEM_API_KEY
 from openlxd_tui.cli.config import Json
-from openlxd_tui.cli.context import open_core, out, print_json, say
+from openlxd_tui.cli.context import open_core, out, print_json, say, settings
 from openlxd_tui.cli.context import show as show_records
 
 _KEY_MAX = 20_000
@@ -42,6 +43,29 @@ async def api(username: str, *, as_json: Json = False) -> None:
         print_json({"username": username, "api_key": key})
     else:
         out(key)
+
+
+async def system(username: str | None = None, *, as_json: Json = False) -> None:
+    """Show which admin the system API key acts as, or let it act as another one.
+
+    Parameters
+    ----------
+    username
+        Another admin; left out, nothing is changed.
+    """
+    path = settings().keys_dir / SYSTEM_API_KEY
+    async with open_core() as (core, actor):
+        if username is not None:
+            await core.system_key.bind(actor, username)
+        user = await core.system_key.acts_as(actor)
+    if as_json:
+        print_json({"file": path, "username": user.username if user else None, "status": user.status if user else None})
+    elif user is None:
+        raise NotFound(N_("The system API key is refused: the admin that it acted as is gone. Name another one."))
+    elif user.status is not AccountStatus.ACTIVE:
+        out(_("{name} (suspended: the key is refused)").format(name=user.username))
+    else:
+        out(user.username)
 
 
 async def list_keys(username: str, *, as_json: Json = False) -> None:

@@ -33,6 +33,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("user delete", "users:delete", N_("Delete an account.")),
     ("user quota", "users:quota", N_("Show or change what an account may have.")),
     ("user key api", "keys:api", N_("Make a new API key for an account; the old one is dead at once.")),
+    ("user key system", "keys:system", N_("Show or choose the admin that the system API key acts as.")),
     ("user key list", "keys:list_keys", N_("List an account's SSH keys.")),
     ("user key add", "keys:add", N_("Register an SSH public key for an account.")),
     ("user key delete", "keys:delete", N_("Remove an SSH key.")),

@@ -304,3 +304,19 @@ def test_a_fresh_servers_first_admin_is_called_admin(openlxd: Openlxd) -> None:
     _add(openlxd, "admin", "--role", "admin")
     _add(openlxd, "boss", "--role", "admin")
     assert [user["role"] for user in openlxd("user", "list", "--json").data] == ["admin", "admin"]
+
+
+def test_the_operator_chooses_whom_the_system_key_acts_as(openlxd: Openlxd) -> None:
+    """The first admin by itself; another by command; and a plain word where it is refused."""
+    assert openlxd("user", "key", "system").code == exits.NOT_FOUND
+    _add(openlxd, "boss", "--role", "admin")
+    _add(openlxd, "second", "--role", "admin")
+    _add(openlxd, "alice")
+    assert openlxd("user", "key", "system").out == "boss\n"
+    assert openlxd("user", "key", "system", "alice").code == exits.CONFLICT
+    assert openlxd("user", "key", "system", "Second").out == "second\n"
+    found = openlxd("user", "key", "system", "--json").data
+    assert (found["username"], found["status"]) == ("second", "active")
+    assert Path(found["file"]).is_file()
+    assert openlxd("user", "suspend", "second").code == exits.DONE
+    assert "refused" in openlxd("user", "key", "system").out
