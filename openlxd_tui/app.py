@@ -30,7 +30,7 @@ from openlxd_core.domain.feed import Change
 from openlxd_core.domain.operation import Operation
 from openlxd_core.i18n import LANGUAGES, N_, Translator, _, set_translator
 from openlxd_tui import guard
-from openlxd_tui.present import sentence, show
+from openlxd_tui.present import sentence, severity, show
 from openlxd_tui.screens.account import AccountPage
 from openlxd_tui.screens.containers import ContainersPage
 from openlxd_tui.screens.help import HelpPage
@@ -386,6 +386,12 @@ class OpenLXDApp(App[None], inherit_bindings=False):
     def say(self, message: Message) -> None:
         """A toast with a sentence of the core."""
         self.notify(sentence(message))
+
+    def say_refusal(self, text: str, error: OpenLXDError) -> None:
+        """A toast for something that was not done: ``text`` names it, where the core's own sentence does not."""
+        reason = sentence(error.message)
+        named = any(str(value) in reason for value in error.message.params.values() if str(value) in text)
+        self.notify(reason if named else text, severity=severity(error), timeout=8)
 
     def say_error(self, error: OpenLXDError) -> None:
         """A toast with an error of the core."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import events, on
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Input
 
+from openlxd_core.domain.errors import OpenLXDError
 from openlxd_core.i18n import N_, _
+from openlxd_tui.present import sentence
 from openlxd_tui.screens.page import Dialog
 from openlxd_tui.widgets.field import Words
 from openlxd_tui.widgets.text_input import TextInput
@@ -78,8 +80,17 @@ class Confirm(Dialog[str | None]):
 class TypeToConfirm(Dialog[bool | None]):
     """Delete only after its name was typed: no single key loses anybody's data."""
 
-    def __init__(self, question: str, explanation: str, name: str, action: str = N_("Delete")) -> None:
+    def __init__(
+        self,
+        question: str,
+        explanation: str,
+        name: str,
+        action: str = N_("Delete"),
+        *,
+        more: Callable[[], Awaitable[str]] | None = None,
+    ) -> None:
         super().__init__()
+        self._more = more
         self._question = question
         self._explanation = explanation
         self._name_to_type = name
@@ -90,7 +101,7 @@ class TypeToConfirm(Dialog[bool | None]):
         """Question, explanation, where one types, buttons."""
         with VerticalScroll(id="box", can_focus=False):
             yield Words(self._question, "bad", bold=True, classes="title")
-            yield Words(self._explanation, "quiet", classes="explanation")
+            yield Words(self._explanation, "quiet", classes="explanation", id="explanation")
             prompt = _(N_("Type {name} to go on.")).format(name=self._name_to_type)
             yield Words(prompt, "text", id="prompt")
             yield TextInput(placeholder=self._name_to_type, id="typed", compact=True)
@@ -101,8 +112,19 @@ class TypeToConfirm(Dialog[bool | None]):
                 yield Words(_(N_("⏎ done   esc back")), "quiet", classes="keys")
 
     def on_mount(self) -> None:
-        """Begin to type at once."""
+        """Begin to type at once; what has to be read first is added when it is there."""
         self.query_one(Input).focus()
+        if self._more is not None:
+            self._explain(self._more)
+
+    @work(group="explain")
+    async def _explain(self, more: Callable[[], Awaitable[str]]) -> None:
+        explanation = self.query_one("#explanation", Words)
+        try:
+            text = await more()
+        except OpenLXDError as error:
+            text = sentence(error.message)
+        explanation.say(" ".join(filter(None, (self._explanation, text))))
 
     @on(Input.Changed)
     def compare(self, event: Input.Changed) -> None:

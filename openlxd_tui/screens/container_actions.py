@@ -13,13 +13,14 @@ from textual.binding import Binding, BindingType
 
 from openlxd_core.domain.container import Container, State
 from openlxd_core.domain.errors import OpenLXDError
-from openlxd_core.domain.operation import Operation
+from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
+from openlxd_tui.outcomes import refused_text
 from openlxd_tui.present import sentence
 from openlxd_tui.screens.confirm import Choice, Confirm, TypeToConfirm
 from openlxd_tui.screens.create import CreateForm, worth_offering
-from openlxd_tui.screens.image_forms import PublishForm, ReinstallForm
+from openlxd_tui.screens.image_forms import PublishForm, ReinstallForm, snapshots_text
 from openlxd_tui.screens.page import Page
 from openlxd_tui.screens.resize import ResizeForm
 from openlxd_tui.screens.snapshots import SnapshotsPage
@@ -89,11 +90,11 @@ class ContainerActions(Page):
         return container.status in needs
 
     @work(group="act")
-    async def _act(self, call: Callable[[str], Awaitable[Operation]], name: str) -> None:
+    async def _act(self, kind: Kind, call: Callable[[str], Awaitable[Operation]], name: str) -> None:
         try:
             operation = await call(name)
         except OpenLXDError as error:
-            self.session.say_error(error)
+            self.session.say_refusal(refused_text(kind, name, error.message), error)
             return
         self.follow(operation)
 
@@ -104,22 +105,22 @@ class ContainerActions(Page):
     def action_start(self) -> None:
         """Start it."""
         if name := self.table.current_key:
-            self._act(lambda name: self.session.core.containers.start(self.session.actor, name), name)
+            self._act(Kind.START, lambda name: self.session.core.containers.start(self.session.actor, name), name)
 
     def action_pause(self) -> None:
         """Freeze its processes where they are."""
         if name := self.table.current_key:
-            self._act(lambda name: self.session.core.containers.pause(self.session.actor, name), name)
+            self._act(Kind.PAUSE, lambda name: self.session.core.containers.pause(self.session.actor, name), name)
 
     def action_resume(self) -> None:
         """Let them go on."""
         if name := self.table.current_key:
-            self._act(lambda name: self.session.core.containers.resume(self.session.actor, name), name)
+            self._act(Kind.RESUME, lambda name: self.session.core.containers.resume(self.session.actor, name), name)
 
     def action_retry(self) -> None:
         """Try a failed create once more."""
         if name := self.table.current_key:
-            self._act(lambda name: self.session.core.containers.retry(self.session.actor, name), name)
+            self._act(Kind.CREATE, lambda name: self.session.core.containers.retry(self.session.actor, name), name)
 
     @work(group="ask")
     async def action_stop(self) -> None:
@@ -136,7 +137,7 @@ class ContainerActions(Page):
         )
         if answer:
             actor, core = self.session.actor, self.session.core
-            self._act(lambda name: core.containers.stop(actor, name, force=answer == "force"), name)
+            self._act(Kind.STOP, lambda name: core.containers.stop(actor, name, force=answer == "force"), name)
 
     @work(group="ask")
     async def action_restart(self) -> None:
@@ -152,7 +153,7 @@ class ContainerActions(Page):
             )
         )
         if answer:
-            self._act(lambda name: self.session.core.containers.restart(self.session.actor, name), name)
+            self._act(Kind.RESTART, lambda name: self.session.core.containers.restart(self.session.actor, name), name)
 
     @work(group="ask")
     async def action_delete(self) -> None:
@@ -160,15 +161,20 @@ class ContainerActions(Page):
         name = self.table.current_key
         if name is None:
             return
+
+        async def snapshots() -> str:
+            return snapshots_text(await self.session.core.snapshots.list(self.session.actor, name))
+
         sure = await self.app.push_screen_wait(
             TypeToConfirm(
                 _(N_("Delete {name}?")).format(name=clean(name, 63)),
                 _(N_("The container and everything on its disk are gone for good.")),
                 clean(name, 63),
+                more=snapshots,
             )
         )
         if sure:
-            self._act(lambda name: self.session.core.containers.delete(self.session.actor, name), name)
+            self._act(Kind.DELETE, lambda name: self.session.core.containers.delete(self.session.actor, name), name)
 
     @work(group="ask")
     async def action_create(self) -> None:
@@ -215,11 +221,12 @@ class ContainerActions(Page):
             return
         try:
             images = await self.session.core.images.list(self.session.actor)
+            snapshots = await self.session.core.snapshots.list(self.session.actor, container.name)
         except OpenLXDError as error:
-            self.session.say_error(error)
+            self.session.say_refusal(refused_text(Kind.REINSTALL, container.name, error.message, image="…"), error)
             return
         offers = worth_offering(self.session.core.market.offers(self.session.actor))
-        operation = await self.app.push_screen_wait(ReinstallForm(container, images, offers))
+        operation = await self.app.push_screen_wait(ReinstallForm(container, images, offers, snapshots))
         if operation is not None:
             self.follow(operation)
 

@@ -22,11 +22,11 @@ from textual.widgets import Input
 from openlxd_core.domain.container import Container, State, Usage
 from openlxd_core.domain.errors import NotFound, OpenLXDError
 from openlxd_core.domain.feed import Change
-from openlxd_core.domain.operation import Kind, Operation, OperationStatus
+from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.quota import Quota
-from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
-from openlxd_tui.present import Cell, matches, progress_cell, sentence, state_cell
+from openlxd_tui.outcomes import done_text, failed_text
+from openlxd_tui.present import Cell, matches, progress_cell, state_cell
 from openlxd_tui.screens.container_actions import ContainerActions
 from openlxd_tui.widgets.container_columns import container_columns
 from openlxd_tui.widgets.details import Details
@@ -39,15 +39,6 @@ USAGE_SECONDS = 3.0
 GATHER_SECONDS = 0.05
 LIST_FROM = 20
 """From so many changed containers on, one list costs less than asking for each."""
-
-READY: dict[Kind, str] = {
-    Kind.CREATE: N_("{name} is ready."),
-    Kind.DELETE: N_("{name} is deleted."),
-    Kind.RESIZE: N_("{name} has its new size."),
-    Kind.REINSTALL: N_("{name} is as new."),
-    Kind.PUBLISH: N_("The image of {name} is ready."),
-}
-"""What is said when an operation of this session is done; the rest can be seen in the row."""
 
 
 class ContainersPage(ContainerActions):
@@ -293,11 +284,9 @@ class ContainersPage(ContainerActions):
             return
         self._mine.discard(operation.id)
         if operation.status is OperationStatus.FAILED and operation.error is not None:
-            self.session.notify(
-                f"{clean(operation.target, 63)}: {sentence(operation.error)}", severity="error", timeout=10
-            )
-        elif operation.status is OperationStatus.DONE and operation.kind in READY:
-            self.session.notify(_(READY[operation.kind]).format(name=clean(operation.target, 63)))
+            self.session.notify(failed_text(operation), severity="error", timeout=10)
+        elif operation.status is OperationStatus.DONE:
+            self.session.notify(done_text(operation))
 
     def measure_use(self) -> None:
         """Read the newest figures; repaint the cells that differ, and ages now and then."""

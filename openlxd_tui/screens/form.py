@@ -45,6 +45,10 @@ class Form(Dialog[Result]):
         """What stands above the fields."""
         return _(self.TITLE_TEXT)
 
+    def explanation_text(self) -> str:
+        """What one has to know before, above the fields; most forms need nothing."""
+        return ""
+
     def fields(self) -> Sequence[Field]:
         """The fields, in order."""
         raise NotImplementedError
@@ -63,6 +67,8 @@ class Form(Dialog[Result]):
         """Title, fields, what went wrong, buttons."""
         with VerticalScroll(id="box", classes="-form", can_focus=False):
             yield Words(self.title_text(), "accent", bold=True, classes="title")
+            if explanation := self.explanation_text():
+                yield Words(explanation, "quiet", classes="explanation")
             yield from self.fields()
             yield Words("", "bad", id="wrong")
             with Horizontal(classes="buttons"):

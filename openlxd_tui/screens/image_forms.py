@@ -9,7 +9,7 @@ from openlxd_core.domain.container import Container, check_image_alias
 from openlxd_core.domain.errors import Message
 from openlxd_core.domain.image import Image, Offer
 from openlxd_core.domain.operation import Operation
-from openlxd_core.domain.snapshot import check_snapshot_name
+from openlxd_core.domain.snapshot import Snapshot, check_snapshot_name
 from openlxd_core.domain.text import clean
 from openlxd_core.domain.units import format_bytes
 from openlxd_core.i18n import N_, _
@@ -50,22 +50,51 @@ class PublishForm(Form[Operation | None]):
         )
 
 
+SNAPSHOTS_NAMED = 6
+"""How many snapshots a question names before it only counts the rest."""
+
+
+def snapshots_text(snapshots: Sequence[Snapshot]) -> str:
+    """That these snapshots go, how many there are and what they are called; nothing where there are none."""
+    if not snapshots:
+        return ""
+    names = ", ".join(clean(snapshot.name, 40) for snapshot in snapshots[:SNAPSHOTS_NAMED])
+    if len(snapshots) == 1:
+        return _(N_("Its snapshot goes with it: {names}.")).format(names=names)
+    if len(snapshots) <= SNAPSHOTS_NAMED:
+        return _(N_("Its {count} snapshots go with it: {names}.")).format(count=len(snapshots), names=names)
+    return _(N_("Its {count} snapshots go with it: {names} and {more} more.")).format(
+        count=len(snapshots), names=names, more=len(snapshots) - SNAPSHOTS_NAMED
+    )
+
+
 class ReinstallForm(Form[Operation | None]):
     """Which image, and the container's name typed: everything in it is lost."""
 
     SUBMIT_TEXT: ClassVar[str] = N_("Reinstall")
 
-    def __init__(self, container: Container, images: Sequence[Image], offers: Sequence[Offer] = ()) -> None:
+    def __init__(
+        self,
+        container: Container,
+        images: Sequence[Image],
+        offers: Sequence[Offer] = (),
+        snapshots: Sequence[Snapshot] = (),
+    ) -> None:
         super().__init__()
         self._container = container
+        self._snapshots = snapshots
         self._images = {image.alias: image for image in images}
         self._offers = {offer.alias: offer for offer in offers if offer.alias not in self._images}
         self.add_class("-danger")
 
     def title_text(self) -> str:
         """What is about to happen."""
-        text = _(N_("Reinstall {name}: everything in it and its snapshots are lost"))
-        return text.format(name=clean(self._container.name, 63))
+        return _(N_("Reinstall {name}?")).format(name=clean(self._container.name, 63))
+
+    def explanation_text(self) -> str:
+        """What is lost."""
+        lost = _(N_("Everything on its disk is lost. Its name, limits and address stay."))
+        return " ".join(filter(None, (lost, snapshots_text(self._snapshots))))
 
     def fields(self) -> Sequence[Field]:
         """The image it has now stands ready."""
@@ -84,7 +113,7 @@ class ReinstallForm(Form[Operation | None]):
             return image_note(image)
         if (offer := self._offers.get(alias)) is not None:
             return _(N_("{size}, imported first")).format(size=format_bytes(offer.size_bytes))
-        return _(N_("Its name, limits and address stay."))
+        return ""
 
     def judge(self, names: Collection[str]) -> bool:
         """Beside an image stands what it says of itself."""

@@ -21,7 +21,7 @@ from openlxd_core.domain.image import Image, Offer
 from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
-from openlxd_tui.present import sentence
+from openlxd_tui.outcomes import done_text, failed_text
 from openlxd_tui.screens.market_lists import SEARCH, MarketLists
 from openlxd_tui.widgets.filter_line import FilterLine
 from openlxd_tui.widgets.image_columns import Progress, image_columns, offer_columns
@@ -160,11 +160,13 @@ class MarketPage(MarketLists):
     def tell_the_end(self, message: Ended) -> None:
         """Say how an import of this session ended."""
         operation = message.operation
-        alias = clean(operation.target, 100)
         if operation.status is OperationStatus.DONE:
-            self.session.notify(_(N_("{alias} is here.")).format(alias=alias))
-        elif operation.status is OperationStatus.FAILED and operation.error is not None:
-            self.session.notify(f"{alias}: {sentence(operation.error)}", severity="error", timeout=10)
+            self.session.notify(done_text(operation))
+        elif operation.status is OperationStatus.FAILED:
+            self.session.notify(failed_text(operation), severity="error", timeout=10)
+        else:
+            text = _(N_("The import of {alias} was cancelled."))
+            self.session.notify(text.format(alias=clean(operation.target, 100)))
 
     def hear(self, change: Change) -> None:
         """A download's progress is painted at once; whatever else changed is read."""

@@ -12,11 +12,12 @@ from textual.message import Message as Event
 
 from openlxd_core.domain.errors import NotFound, OpenLXDError
 from openlxd_core.domain.feed import Change
-from openlxd_core.domain.operation import Operation, OperationStatus
+from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.snapshot import Snapshot
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
-from openlxd_tui.present import Cell, Piece, age, bar, load_role, moment, progress_cell, sentence
+from openlxd_tui.outcomes import done_text, failed_text, refused_text
+from openlxd_tui.present import Cell, Piece, age, bar, load_role, moment, progress_cell
 from openlxd_tui.screens.confirm import Choice, Confirm
 from openlxd_tui.screens.image_forms import PublishForm, SnapshotForm
 from openlxd_tui.screens.page import Page
@@ -163,9 +164,9 @@ class SnapshotsPage(Page):
             if operation.id in self._mine:
                 self._mine.discard(operation.id)
                 if operation.status is OperationStatus.FAILED and operation.error is not None:
-                    self.session.notify(sentence(operation.error), severity="error", timeout=10)
+                    self.session.notify(failed_text(operation), severity="error", timeout=10)
                 else:
-                    self.session.notify(_(N_("Done: {name}")).format(name=clean(self.container, 63)))
+                    self.session.notify(done_text(operation))
         self.refresh_bindings()
 
     def hear(self, change: Change) -> None:
@@ -217,11 +218,11 @@ class SnapshotsPage(Page):
         answer: str | None = await self.app.push_screen_wait(Confirm(question, explanation, [choice]))
         return answer is not None
 
-    async def _do(self, call: Awaitable[Operation]) -> None:
+    async def _do(self, kind: Kind, snapshot: str, call: Awaitable[Operation]) -> None:
         try:
             self.follow(await call)
         except OpenLXDError as error:
-            self.session.say_error(error)
+            self.session.say_refusal(refused_text(kind, self.container, error.message, snapshot=snapshot), error)
 
     @work(group="ask")
     async def action_restore(self) -> None:
@@ -235,7 +236,11 @@ class SnapshotsPage(Page):
                 Choice("restore", N_("Restore"), "y", danger=True),
             )
             if sure:
-                await self._do(self.session.core.snapshots.restore(self.session.actor, self.container, name))
+                await self._do(
+                    Kind.RESTORE,
+                    name,
+                    self.session.core.snapshots.restore(self.session.actor, self.container, name),
+                )
 
     @work(group="ask")
     async def action_delete(self) -> None:
@@ -247,7 +252,11 @@ class SnapshotsPage(Page):
                 Choice("delete", N_("Delete"), "y", danger=True),
             )
             if sure:
-                await self._do(self.session.core.snapshots.delete(self.session.actor, self.container, name))
+                await self._do(
+                    Kind.SNAPSHOT_DELETE,
+                    name,
+                    self.session.core.snapshots.delete(self.session.actor, self.container, name),
+                )
 
 
 def _state(snapshot: Snapshot) -> Cell:

@@ -264,7 +264,7 @@ class FakeSnapshots:
 
         self.core.calls.append(("restore", name, snapshot))
         self.core._fail()
-        return self.core.run(operation(name, Kind.RESTORE, stage="work", progress=0))
+        return self.core.run(operation(name, Kind.RESTORE, stage="work", progress=0, args={"snapshot": snapshot}))
 
     async def delete(self, _actor: Actor, name: str, snapshot: str) -> Operation:
         """Drop one."""
@@ -273,4 +273,6 @@ class FakeSnapshots:
         self.core.calls.append(("delete_snapshot", name, snapshot))
         self.core._fail()
         self.held[name] = [held for held in self.held[name] if held.name != snapshot]
-        return self.core.run(operation(name, Kind.SNAPSHOT_DELETE, stage="work", progress=0))
+        return self.core.run(
+            operation(name, Kind.SNAPSHOT_DELETE, stage="work", progress=0, args={"snapshot": snapshot})
+        )

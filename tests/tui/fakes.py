@@ -267,7 +267,8 @@ class FakeContainers:
             self.core._fail()
             await self.get(actor, name)
             kind = Kind.CREATE if verb == "retry" else Kind(verb)
-            return self.core.run(operation(name, kind, stage="work", progress=0))
+            args = {"image": more[0]} if verb == "reinstall" else {}
+            return self.core.run(operation(name, kind, stage="work", progress=0, args=args))
 
         return call
 

@@ -54,7 +54,7 @@ async def test_a_snapshot_is_taken_restored_and_deleted(core: FakeCore, make_app
         core.snapshots.held["web1"] = []
         core.snapshots.add("web1", "ok", days=0)
         core.finish(next(iter(core.under_way.values())))
-        await until(pilot, lambda: "● ready" in screen_text(app) and "Done: web1" in toasts(app))
+        await until(pilot, lambda: "● ready" in screen_text(app) and "Snapshot ok of web1 was taken." in toasts(app))
         await pilot.press("r")
         await until(pilot, lambda: "Put web1 back to ok?" in screen_text(app))
         await pilot.press("y")
@@ -103,7 +103,7 @@ async def test_reinstalling_wants_the_name_typed(core: FakeCore, make_app: MakeA
     async with app.run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: "web1" in screen_text(app))
         await pilot.press("R")
-        await until(pilot, lambda: "everything in it and its snapshots are lost" in screen_text(app))
+        await until(pilot, lambda: "Everything on its disk is lost." in screen_text(app))
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "Type web1 to go on." in screen_text(app))
         await pilot.press("ctrl+s")

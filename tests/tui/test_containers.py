@@ -196,7 +196,7 @@ async def test_an_operation_shows_how_far_it_is_and_how_it_ended(core: FakeCore,
         await until(pilot, lambda: "Deleting 60%" in screen_text(app))
         core.finish(op, Message("LXD refused: {reason}", {"reason": "it is busy"}))
         await until(pilot, lambda: toasts(app))
-        assert toasts(app) == ["web1: LXD refused: it is busy"]
+        assert toasts(app) == ["Container web1 could not be deleted: LXD refused: it is busy"]
         assert "Deleting" not in screen_text(app).split("web2")[0].split("Name")[1]
 
 
@@ -290,7 +290,7 @@ async def test_creating_leads_to_a_row_with_the_cursor_on_it(core: FakeCore, mak
         core.change("web1", status=State.RUNNING, ipv4="10.77.0.50")
         core.finish(next(iter(core.under_way.values())))
         await until(pilot, lambda: toasts(app))
-        assert toasts(app) == ["web1 is ready."]
+        assert toasts(app) == ["Container web1 was created."]
         assert "10.77.0.50" in screen_text(app)
 
 

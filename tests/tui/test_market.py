@@ -147,7 +147,7 @@ async def test_an_import_is_seen_by_every_session(stocked: FakeCore, make_app: M
         stocked.market.download("ubuntu/22.04", 77)
         await until(neighbour, lambda: "77%" in screen_text(other))
         stocked.market.arrive("ubuntu/22.04")
-        await until(pilot, lambda: "ubuntu/22.04 is here." in toasts(app))
+        await until(pilot, lambda: "Image ubuntu/22.04 was imported." in toasts(app))
         await until(pilot, lambda: "77%" not in screen_text(app))
         await until(neighbour, lambda: "77%" not in screen_text(other))
         assert toasts(other) == []
@@ -186,7 +186,7 @@ async def test_a_failed_import_says_why(stocked: FakeCore, make_app: MakeApp) ->
             operation, status=OperationStatus.FAILED, error=Message("The server hung up.")
         )
         stocked.feed.send("image", "failed", "ubuntu/22.04", None)
-        await until(pilot, lambda: "ubuntu/22.04: The server hung up." in toasts(app))
+        await until(pilot, lambda: "Image ubuntu/22.04 could not be imported: The server hung up." in toasts(app))
 
 
 async def test_what_may_not_be_imported_is_refused_in_words(stocked: FakeCore, make_app: MakeApp) -> None:

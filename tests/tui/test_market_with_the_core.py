@@ -62,7 +62,7 @@ async def test_an_image_is_imported_watched_used_and_deleted(core: Core, server:
         await pilot.press("i")
         await until(pilot, lambda: "Downloading" in screen_text(app) and "MiB/s" in screen_text(app).replace("K", "M"))
         await until(watcher, lambda: "Downloading" in screen_text(other))
-        await until(pilot, lambda: "alpine/3.19 is here." in toasts(app))
+        await until(pilot, lambda: "Image alpine/3.19 was imported." in toasts(app))
         await until(pilot, lambda: mine.offer is not None and mine.offer.current)
         await until(watcher, lambda: not theirs._progress)
         await pilot.press("enter")
@@ -123,7 +123,13 @@ async def test_snapshots_and_an_image_of_one(core: Core) -> None:
         await until(pilot, lambda: "● ready" in screen_text(app) and "1/10 of your quota" in screen_text(app))
         await until(pilot, lambda: app.screen.check_action("publish", ()))
         await pilot.press("P", *"mine", "enter")
-        await until(pilot, lambda: "Done: web1" in toasts(app)[1:])
+        await until(
+            pilot,
+            lambda: (
+                "Image private/alice/mine was made from web1." in toasts(app)
+                or "Image alice/mine was made from web1." in toasts(app)
+            ),
+        )
         await pilot.press("3")
         await until(pilot, lambda: "On this host 2" in screen_text(app))
         await pilot.press("tab")
@@ -142,11 +148,11 @@ async def test_a_container_is_reinstalled_from_an_image_that_is_not_here(core: C
     async with app.run_test(size=(140, 40)) as pilot:
         await until(pilot, lambda: "● running" in screen_text(app))
         await pilot.press("R")
-        await until(pilot, lambda: "everything in it and its snapshots are lost" in screen_text(app))
+        await until(pilot, lambda: "Everything on its disk is lost." in screen_text(app))
         await pilot.press("enter", "end", "enter", "tab", *"web1")
         await until(pilot, lambda: "alpine/3.19" in screen_text(app))
         await pilot.press("enter")
-        await until(pilot, lambda: "web1 is as new." in toasts(app))
+        await until(pilot, lambda: "Container web1 was reinstalled from alpine/3.19." in toasts(app))
     assert (await core.containers.get(alice, "web1")).image == "alpine/3.19"
 
 
