@@ -153,6 +153,7 @@ _REASONS: Mapping[str, str] = {
     "int_from_float": N_("This is not a whole number."),
     "bool_type": N_("This is neither true nor false."),
     "bool_parsing": N_("This is neither true nor false."),
+    "datetime_parsing": N_("This is not a moment with a time zone, like 2026-08-01T00:00:00Z."),
     "string_too_long": N_("This is too long."),
     "string_too_short": N_("This is too short."),
     "greater_than_equal": N_("This is too small."),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from openlxd_api.answers import Paged, paged
 from openlxd_api.rails import Endpoints
-from openlxd_api.schemas.system import AuditQuery, AuditView
+from openlxd_api.schemas.lists import AuditQuery
+from openlxd_api.schemas.system import AuditView
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 
@@ -11,7 +13,6 @@ endpoints = Endpoints()
 
 
 @endpoints.get("/audit", summary="Who did what to whom, from where, and how it ended")
-async def list_audit(core: Core, actor: Actor, query: AuditQuery) -> list[AuditView]:
-    """The newest first."""
-    found = await core.audit.list(actor, limit=query.limit, before=query.before)
-    return [AuditView.of(entry) for entry in found]
+async def list_audit(core: Core, actor: Actor, query: AuditQuery) -> Paged[list[AuditView]]:
+    """A page of them, the newest first where no other order is asked for. Tenants get their own, admins all."""
+    return await paged(await core.audit.page(actor, query.wanted, query.part), AuditView.of)

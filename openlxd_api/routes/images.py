@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Answer
+from openlxd_api.answers import Answer, Paged, paged
 from openlxd_api.rails import Access, Endpoints
 from openlxd_api.schemas.base import Deleted, Pending, Waiting
 from openlxd_api.schemas.image import (
@@ -13,8 +13,8 @@ from openlxd_api.schemas.image import (
     OfferView,
     PublishImage,
     RemoteImages,
-    RemoteQuery,
 )
+from openlxd_api.schemas.lists import ImageQuery, RemoteQuery
 from openlxd_api.waiting import Waiter
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
@@ -24,24 +24,18 @@ endpoints = Endpoints()
 
 
 @endpoints.get("/images/list", lenient=True, summary="The images that are here")
-async def list_images(core: Core, actor: Actor) -> list[ImageView]:
-    """Those that containers can be made from, imports under way, and imports that failed."""
-    return [ImageView.of(image) for image in await core.market.images(actor)]
+async def list_images(core: Core, actor: Actor, query: ImageQuery) -> Paged[list[ImageView]]:
+    """A page of those that containers can be made from, of imports under way and of imports that failed."""
+    return await paged(await core.market.image_page(actor, query.wanted, query.part), ImageView.of)
 
 
 @endpoints.get("/images/remote", lenient=True, summary="The images that the image servers offer")
-async def remote_images(core: Core, actor: Actor, query: RemoteQuery) -> RemoteImages:
-    """The best first. While a server fails the last copy of its list is shown, and ``stale`` says so."""
+async def remote_images(core: Core, actor: Actor, query: RemoteQuery) -> Paged[RemoteImages]:
+    """A page of them, the best match first. While a server fails its last list is shown, and ``stale`` says so."""
     await core.market.ready()
-    found = core.market.offers(
-        actor,
-        query.text,
-        distribution=query.distribution,
-        release=query.release,
-        architecture=query.architecture,
-        variant=query.variant,
-    )
-    return _page(core, [OfferView.of(o) for o in found[query.offset : query.offset + query.limit]], len(found))
+    page, total = core.market.offer_page(actor, query.wanted, query.part, query.offset)
+    shown = await paged(page, OfferView.of)
+    return Paged(_page(core, shown.data, total), shown.next)
 
 
 def _page(core: Core, shown: list[OfferView], total: int) -> RemoteImages:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from openlxd_api.answers import Event, Stream
+from openlxd_api.answers import Event, Paged, Stream, paged
 from openlxd_api.rails import Endpoints
-from openlxd_api.schemas.system import OperationQuery, OperationView
+from openlxd_api.schemas.lists import OperationQuery
+from openlxd_api.schemas.system import OperationView
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 
@@ -14,10 +15,9 @@ endpoints = Endpoints()
 
 
 @endpoints.get("/operations", summary="What was asked for, the newest first")
-async def list_operations(core: Core, actor: Actor, query: OperationQuery) -> list[OperationView]:
-    """Tenants get their own, admins all."""
-    found = await core.operations.list(actor, active=query.active, limit=query.limit)
-    return [OperationView.of(operation) for operation in found]
+async def list_operations(core: Core, actor: Actor, query: OperationQuery) -> Paged[list[OperationView]]:
+    """A page of them, the newest first where no other order is asked for. Tenants get their own, admins all."""
+    return await paged(await core.operations.page(actor, query.wanted, query.part), OperationView.of)
 
 
 @endpoints.get("/operations/{id}", summary="One operation")

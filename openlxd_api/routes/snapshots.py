@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Answer
+from openlxd_api.answers import Answer, Paged, paged
 from openlxd_api.rails import Endpoints
 from openlxd_api.schemas.base import Deleted, Pending, Waiting
 from openlxd_api.schemas.container import ContainerView, NewSnapshot, SnapshotView
+from openlxd_api.schemas.lists import SnapshotQuery
 from openlxd_api.waiting import Waiter
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
@@ -15,9 +16,9 @@ endpoints = Endpoints()
 
 
 @endpoints.get("/containers/{name}/snapshots", summary="A container's snapshots")
-async def list_snapshots(core: Core, actor: Actor, name: str) -> list[SnapshotView]:
-    """Oldest first."""
-    return [SnapshotView.of(snapshot) for snapshot in await core.snapshots.list(actor, name)]
+async def list_snapshots(core: Core, actor: Actor, name: str, query: SnapshotQuery) -> Paged[list[SnapshotView]]:
+    """A page of them, the oldest first where no other order is asked for."""
+    return await paged(await core.snapshots.page(actor, name, query.part), SnapshotView.of)
 
 
 @endpoints.post("/containers/{name}/snapshots", status=201, summary="Take a snapshot")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Answer
+from openlxd_api.answers import Answer, Paged, paged
 from openlxd_api.client import Client
 from openlxd_api.limiting import Limiter
 from openlxd_api.middleware import ORIGIN
@@ -19,6 +19,7 @@ from openlxd_api.schemas.account import (
     SignIn,
     UserView,
 )
+from openlxd_api.schemas.lists import KeyQuery
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import BadRequest
@@ -103,9 +104,9 @@ async def change_password(core: Core, actor: Actor, body: PasswordChange) -> Ans
 
 
 @endpoints.get("/users/keys", summary="One's own SSH public keys")
-async def list_keys(core: Core, actor: Actor) -> list[KeyView]:
-    """Oldest first."""
-    return [KeyView.of(key) for key in await core.keys.list(actor)]
+async def list_keys(core: Core, actor: Actor, query: KeyQuery) -> Paged[list[KeyView]]:
+    """A page of them, the oldest first where no other order is asked for."""
+    return await paged(await core.keys.page(actor, query.part), KeyView.of)
 
 
 @endpoints.post("/users/keys", status=201, summary="Register an SSH public key")

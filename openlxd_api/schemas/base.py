@@ -6,6 +6,7 @@ a bound on its length, and, for the OpenAPI document, a description that promise
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, WithJsonSchema, field_validator
@@ -64,6 +65,17 @@ def _truth(value: Any) -> bool:
     return bool(value == "true")
 
 
+def _moment(value: Any) -> datetime:
+    """A moment of a query, with its zone: ``2026-08-01T00:00:00Z``."""
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) and "T" in value else None
+        if found is not None and found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise PydanticCustomError("datetime_parsing", "not a moment")
+
+
 def number_or_text(value: Any) -> Any:
     """A whole number or text, as sizes are written."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -76,6 +88,7 @@ SIZE_MAX = 999_999_999
 Whole = Annotated[int, BeforeValidator(_whole)]
 Digits = Annotated[int, BeforeValidator(_digits)]
 Truth = Annotated[bool, BeforeValidator(_truth)]
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Flag = Annotated[bool, Field(strict=True)]
 
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, StrictStr
 
-from openlxd_api.schemas.base import Body, ContainerName, Digits, Flag, ImageAlias, View
+from openlxd_api.schemas.base import Body, ContainerName, Flag, ImageAlias, View
 from openlxd_core.domain import image
 
 
@@ -133,21 +133,6 @@ class RemoteImages(View):
     total: int
     """How many fit, of which ``images`` is a page."""
     images: list[OfferView]
-
-
-class RemoteQuery(Body):
-    """What to look for; everything is optional."""
-
-    text: str = Field("", max_length=200)
-    """Several words, typed roughly: ``ubuntu 22 cloud``."""
-    distribution: str = Field("", max_length=50)
-    release: str = Field("", max_length=50)
-    """A code name or a number."""
-    architecture: str = Field("", max_length=20)
-    """``amd64``, ``arm64`` … or LXD's name for it."""
-    variant: str = Field("", max_length=50)
-    limit: Digits = Field(100, ge=1, le=1000)
-    offset: Digits = Field(0, ge=0, le=100_000)
 
 
 class ImportImage(Body):

@@ -6,18 +6,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictStr
 
-from openlxd_api.schemas.base import Body, Digits
+from openlxd_api.schemas.base import Body, Digits, Moment, Truth
 from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.actor import Role
 from openlxd_core.domain.container import State
+from openlxd_core.domain.image import ImageStatus
 from openlxd_core.domain.listing import (
     CURSOR_MAX,
     LIMIT_DEFAULT,
     LIMIT_MAX,
+    AuditFilter,
     ContainerFilter,
+    ImageFilter,
+    OfferFilter,
+    OperationFilter,
     Part,
     UserFilter,
 )
+from openlxd_core.domain.operation import Kind, OperationStatus
 
 Text = Annotated[StrictStr, Field(min_length=1, max_length=255)]
 """A filter that is compared as it is."""
@@ -77,3 +83,124 @@ class ContainerQuery(ListQuery):
     def wanted(self) -> ContainerFilter:
         """The record."""
         return ContainerFilter(self.status, self.owner, self.image, self.search)
+
+
+class KeyQuery(ListQuery):
+    """Which of one's SSH public keys."""
+
+    sort: Literal["created_at", "-created_at", "name", "-name", "fingerprint", "-fingerprint"] = "created_at"
+
+
+class SnapshotQuery(ListQuery):
+    """Which snapshots of a container."""
+
+    sort: Literal["created_at", "-created_at", "name", "-name"] = "created_at"
+
+
+class OperationQuery(ListQuery):
+    """Which operations."""
+
+    sort: Literal["created_at", "-created_at"] = "-created_at"
+    active: Truth = False
+    """Only those under way."""
+    status: OperationStatus | None = None
+    kind: Kind | None = None
+    target: Text | None = None
+    """A container's name, or an image's."""
+    owner: Text | None = None
+    """The user name of whose container or image it is about."""
+
+    @property
+    def wanted(self) -> OperationFilter:
+        """The record."""
+        return OperationFilter(self.active, self.status, self.kind, self.target, self.owner)
+
+
+class AuditQuery(ListQuery):
+    """Which entries of the audit."""
+
+    sort: Literal["id", "-id"] = "-id"
+    actor: Text | None = None
+    """The user name of who did it."""
+    action: Text | None = None
+    """What was done: ``container.create``, ``user.suspend`` …"""
+    target: Text | None = None
+    outcome: Text | None = None
+    """``ok`` or an error's code."""
+    origin: Text | None = None
+    """``api``, ``ssh``, ``tui``, ``cli`` or ``system``."""
+    since: Moment | None = None
+    """From this moment on: ``2026-08-01T00:00:00Z``."""
+    until: Moment | None = None
+    """Up to and without this moment."""
+    before: Digits | None = Field(None, ge=1, le=2_147_483_647)
+    """Only entries with a smaller id; ``after`` does the same for the pages of every list."""
+
+    @property
+    def wanted(self) -> AuditFilter:
+        """The record."""
+        return AuditFilter(
+            self.actor, self.action, self.target, self.outcome, self.origin, self.since, self.until, self.before
+        )
+
+
+class ImageQuery(ListQuery):
+    """Which of the images that are here."""
+
+    sort: Literal[
+        "alias", "-alias", "distribution", "-distribution", "status", "-status", "size", "-size",
+        "imported_at", "-imported_at",
+    ] = "alias"  # fmt: skip
+    status: ImageStatus | None = None
+    distribution: Text | None = None
+    release: Text | None = None
+    """A code name or a number."""
+    architecture: Text | None = None
+    """``amd64``, ``arm64`` … or LXD's name for it."""
+    variant: Text | None = None
+    private: Truth | None = None
+    """Only private ones, or none of them."""
+    search: Text | None = None
+    """A part of the name, the description or the fingerprint."""
+
+    @property
+    def wanted(self) -> ImageFilter:
+        """The record."""
+        return ImageFilter(
+            self.status, self.distribution, self.release, self.architecture, self.variant, self.private, self.search
+        )
+
+
+class RemoteQuery(ListQuery):
+    """What to look for; everything is optional."""
+
+    sort: Literal["best", "alias", "-alias", "size", "-size", "built_at", "-built_at"] = "best"
+    search: StrictStr = Field("", max_length=200)
+    """Several words, typed roughly: ``ubuntu 22 cloud``."""
+    text: StrictStr = Field("", max_length=200)
+    """The same, by its former name."""
+    distribution: StrictStr = Field("", max_length=50)
+    release: StrictStr = Field("", max_length=50)
+    """A code name or a number."""
+    architecture: StrictStr = Field("", max_length=20)
+    """``amd64``, ``arm64`` … or LXD's name for it."""
+    variant: StrictStr = Field("", max_length=50)
+    held: Truth | None = None
+    """Only those that are here, or none of them."""
+    supported: Truth | None = None
+    """Only those that OpenLXD promises to support, or none of them."""
+    offset: Digits = Field(0, ge=0, le=100_000)
+    """How many to leave out, in place of ``after``."""
+
+    @property
+    def wanted(self) -> OfferFilter:
+        """The record."""
+        return OfferFilter(
+            self.search or self.text,
+            self.distribution,
+            self.release,
+            self.architecture,
+            self.variant,
+            self.held,
+            self.supported,
+        )

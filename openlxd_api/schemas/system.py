@@ -5,28 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
-
-from openlxd_api.schemas.base import Body, Digits, Truth, View
+from openlxd_api.schemas.base import View
 from openlxd_core.domain import operation
 from openlxd_core.domain.feed import AuditEntry, Change, LxdState
 from openlxd_core.i18n import _
-
-
-class OperationQuery(Body):
-    """Which operations."""
-
-    active: Truth = False
-    """Only those under way."""
-    limit: Digits = Field(100, ge=1, le=1000)
-
-
-class AuditQuery(Body):
-    """Which page of the audit."""
-
-    limit: Digits = Field(100, ge=1, le=1000)
-    before: Digits | None = Field(None, ge=1, le=2_147_483_647)
-    """The id of the last entry that you have, for the next page."""
 
 
 class OperationView(View):

@@ -19,6 +19,7 @@ from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.actor import Role
 from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import ValidationFailed
+from openlxd_core.domain.image import ImageStatus
 from openlxd_core.domain.operation import Kind, OperationStatus
 from openlxd_core.i18n import N_
 
@@ -152,3 +153,35 @@ class AuditFilter:
     """Up to and without this moment."""
     before: int | None = None
     """Only entries with a smaller id."""
+
+
+@dataclass(frozen=True)
+class ImageFilter:
+    """Which of the images that are here; None takes all."""
+
+    status: ImageStatus | None = None
+    distribution: str | None = None
+    release: str | None = None
+    """A code name or a number."""
+    architecture: str | None = None
+    """Debian's name for it or LXD's."""
+    variant: str | None = None
+    private: bool | None = None
+    search: str | None = None
+    """A part of the name, the description or the fingerprint."""
+
+
+@dataclass(frozen=True)
+class OfferFilter:
+    """Which of the images that are offered; an empty string or None takes all."""
+
+    search: str = ""
+    """Several words, typed roughly."""
+    distribution: str = ""
+    release: str = ""
+    architecture: str = ""
+    variant: str = ""
+    held: bool | None = None
+    """Whether it is here."""
+    supported: bool | None = None
+    """Whether it is one that OpenLXD promises to support."""

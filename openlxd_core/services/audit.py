@@ -6,10 +6,14 @@ from collections.abc import Sequence
 
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.feed import AuditEntry
+from openlxd_core.domain.listing import AuditFilter, Page, Part
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.text import clean
+from openlxd_core.services.paging import Order, read_page
 from openlxd_core.services.records import to_audit_entry
 from openlxd_core.storage import models
+
+ORDER = Order("audit", {"id": int}, default="-id")
 
 
 async def record(
@@ -38,3 +42,21 @@ class Audit:
         if before is not None:
             found = found.filter(id__lt=before)
         return [to_audit_entry(row) for row in await found.order_by("-id").limit(max(1, min(limit, 1000)))]
+
+    async def page(self, actor: Actor, wanted: AuditFilter, part: Part) -> Page[AuditEntry]:
+        """One page of :meth:`list`, of those that ``wanted`` takes. Raises ValidationFailed."""
+        require(actor, Action.AUDIT_VIEW)
+        rows = models.AuditEntry.all() if actor.is_admin else models.AuditEntry.filter(user_id=actor.user_id)
+        equal = {
+            "actor": wanted.actor,
+            "action": wanted.action,
+            "target": wanted.target,
+            "outcome": wanted.outcome,
+            "origin": wanted.origin,
+            "at__gte": wanted.since,
+            "at__lt": wanted.until,
+            "id__lt": wanted.before,
+        }
+        rows = rows.filter(**{name: value for name, value in equal.items() if value is not None})
+        found = await read_page(rows, ORDER, part)
+        return Page([to_audit_entry(row) for row in found.items], found.next)

@@ -43,7 +43,7 @@ from openlxd_core.lxd.gateway import Instance, LxdGateway
 from openlxd_core.services import audit
 from openlxd_core.services.feed import announce
 from openlxd_core.services.live import Live
-from openlxd_core.services.lookup import find_container, find_container_by_id, find_user
+from openlxd_core.services.lookup import find_container, find_container_by_id, find_user, ids_of
 from openlxd_core.services.market import Choice, Market
 from openlxd_core.services.operations import Operations
 from openlxd_core.services.paging import Order, having, read_all, read_page
@@ -108,7 +108,7 @@ class Containers:
         if wanted.image is not None:
             rows = rows.filter(image=wanted.image)
         if wanted.owner is not None:
-            rows = rows.filter(user__username=wanted.owner)
+            rows = rows.filter(user_id__in=await ids_of(wanted.owner))
         if wanted.search is not None:
             rows = rows.filter(having(wanted.search, "name", "image", "ipv4", "ipv6", "user__username"))
         if part.sort.removeprefix("-") == "owner":

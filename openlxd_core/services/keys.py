@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -14,12 +15,14 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from openlxd_core.domain.account import SshKey
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import AlreadyExists, Conflict, NotFound, ValidationFailed
+from openlxd_core.domain.listing import Page, Part
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.services import audit
 from openlxd_core.services.feed import announce
 from openlxd_core.services.lookup import find_user
+from openlxd_core.services.paging import Order, read_page
 from openlxd_core.services.records import to_ssh_key, to_user
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
@@ -33,6 +36,7 @@ _ALGORITHMS = frozenset(
 _RSA_BITS_MIN = 2048
 _LINE_MAX = 16 * 1024
 _KEYS_MAX = 50
+ORDER = Order("keys", {"created_at": datetime, "name": str, "fingerprint": str}, default="created_at")
 
 
 def read_public_key(line: str) -> tuple[str, str, str]:
@@ -79,6 +83,13 @@ class Keys:
         row = await find_user(actor, user)
         require(actor, Action.ACCOUNT_OWN, to_user(row))
         return [to_ssh_key(key) for key in await models.SshKey.filter(user_id=row.id).order_by("id")]
+
+    async def page(self, actor: Actor, part: Part, user: int | str | None = None) -> Page[SshKey]:
+        """One page of :meth:`list`. Raises ValidationFailed."""
+        row = await find_user(actor, user)
+        require(actor, Action.ACCOUNT_OWN, to_user(row))
+        found = await read_page(models.SshKey.filter(user_id=row.id), ORDER, part)
+        return Page([to_ssh_key(key) for key in found.items], found.next)
 
     async def add(self, actor: Actor, public_key: str, name: str = "", user: int | str | None = None) -> SshKey:
         """Register a key. Raises ValidationFailed, AlreadyExists (a key names one account only)."""

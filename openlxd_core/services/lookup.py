@@ -48,3 +48,8 @@ async def find_container_by_id(actor: Actor, container_id: int) -> models.Contai
     if row is None:
         raise NotFound(N_("There is no container named {name}."), name=str(container_id))
     return row
+
+
+async def ids_of(username: str) -> list[int]:
+    """The ids that a filter by owner takes: of the account with this name, or none."""
+    return [row.id for row in await models.User.filter(username=username).only("id")]

@@ -21,6 +21,7 @@ import structlog
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.errors import ImageSourceUnavailable, Message, NotFound, OpenLXDError, ValidationFailed
 from openlxd_core.domain.image import CatalogueState, Image, Offer, lxd_architecture
+from openlxd_core.domain.listing import ImageFilter, OfferFilter, Page, Part
 from openlxd_core.domain.operation import ENDED, Kind, Operation, OperationStatus
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.text import clean
@@ -31,6 +32,7 @@ from openlxd_core.market.simplestreams import Product
 from openlxd_core.market.source import ImageServers
 from openlxd_core.services import audit
 from openlxd_core.services.feed import Feed, announce
+from openlxd_core.services.image_pages import image_page, offer_page
 from openlxd_core.services.images import Images
 from openlxd_core.services.imports import Imports
 from openlxd_core.services.live import Live
@@ -166,6 +168,18 @@ class Market:
             shown.sort(key=lambda offer: not offer.pinned)
         return shown
 
+    def offer_page(self, actor: Actor, wanted: OfferFilter, part: Part, offset: int = 0) -> tuple[Page[Offer], int]:
+        """One page of :meth:`offers`, and how many offers fit in all. Raises ValidationFailed."""
+        found = self.offers(
+            actor,
+            wanted.search,
+            distribution=wanted.distribution,
+            release=wanted.release,
+            architecture=wanted.architecture,
+            variant=wanted.variant,
+        )
+        return offer_page(found, wanted, part, offset)
+
     def filters(self, actor: Actor) -> dict[str, Sequence[str]]:
         """The values that each filter can take, for chips."""
         offers = self.offers(actor)
@@ -218,6 +232,10 @@ class Market:
         """The local images, with the containers made from each that the actor may see; imports under way and failed
         ones, too."""
         return [self._with_market(image) for image in await self._images.overview(actor)]
+
+    async def image_page(self, actor: Actor, wanted: ImageFilter, part: Part) -> Page[Image]:
+        """One page of :meth:`images`. Raises ValidationFailed."""
+        return image_page(await self.images(actor), wanted, part)
 
     def _with_market(self, image: Image) -> Image:
         newer = not image.private and self._newer(image.alias, image.fingerprint) is not None

@@ -7,21 +7,29 @@ import contextlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
+
+from tortoise.expressions import Q
 
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.errors import Busy, Conflict, NotFound, OpenLXDError
+from openlxd_core.domain.listing import OperationFilter, Page, Part
 from openlxd_core.domain.operation import CANCELLABLE, ENDED, Kind, Operation, OperationStatus
 from openlxd_core.domain.policy import Action, may, require
 from openlxd_core.i18n import N_
 from openlxd_core.services import audit
 from openlxd_core.services.feed import Feed, announce
+from openlxd_core.services.lookup import ids_of
+from openlxd_core.services.paging import Order, read_page
 from openlxd_core.services.records import pack_message, to_operation
 from openlxd_core.services.workers import Workers
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
 
 _ACTIVE = [status.value for status in OperationStatus if status not in ENDED]
+
+ORDER = Order("operations", {"created_at": datetime}, default="-created_at", id=str)
 
 
 class Operations:
@@ -44,6 +52,31 @@ class Operations:
         shared = await models.Operation.filter(kind=Kind.IMPORT.value, status__in=_ACTIVE)
         joined = [_as_joined(to_operation(row)) for row in shared if _joined(actor, row)]
         return sorted([*joined, *found_here], key=lambda operation: operation.created_at, reverse=True)
+
+    async def page(self, actor: Actor, wanted: OperationFilter, part: Part) -> Page[Operation]:
+        """One page of :meth:`list`, of those that ``wanted`` takes. Raises ValidationFailed."""
+        require(actor, Action.OPERATION_VIEW)
+        rows, joined = models.Operation.all(), set[str]()
+        if not actor.is_admin:
+            shared = await models.Operation.filter(kind=Kind.IMPORT.value, status__in=_ACTIVE)
+            joined = {row.id for row in shared if _joined(actor, row)}
+            own = Q(user_id=actor.user_id)
+            rows = rows.filter(own | Q(id__in=joined) if joined else own)
+        if wanted.active:
+            rows = rows.filter(status__in=_ACTIVE)
+        if wanted.status is not None:
+            rows = rows.filter(status=wanted.status.value)
+        if wanted.kind is not None:
+            rows = rows.filter(kind=wanted.kind.value)
+        if wanted.target is not None:
+            rows = rows.filter(target=wanted.target)
+        if wanted.owner is not None:
+            rows = rows.filter(user_id__in=await ids_of(wanted.owner))
+        found = await read_page(rows, ORDER, part)
+        return Page(
+            [_as_joined(to_operation(row)) if row.id in joined else to_operation(row) for row in found.items],
+            found.next,
+        )
 
     async def get(self, actor: Actor, operation_id: str) -> Operation:
         """One operation. Raises NotFound, alike for another's and none."""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import AlreadyExists, Conflict, NotFound, QuotaExceeded, Suspended
+from openlxd_core.domain.listing import Page, Part
 from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.snapshot import Snapshot, check_snapshot_name
@@ -19,6 +20,7 @@ from openlxd_core.i18n import N_
 from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container
 from openlxd_core.services.operations import Operations
+from openlxd_core.services.paging import Order, read_page
 from openlxd_core.services.quotas import quota_of
 from openlxd_core.services.records import to_container
 from openlxd_core.services.runner import Runner
@@ -27,6 +29,8 @@ from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
 
 _LIVING = (State.RUNNING, State.STOPPED, State.FROZEN)
+
+ORDER = Order("snapshots", {"name": str, "created_at": datetime}, default="created_at")
 
 
 class Snapshots:
@@ -44,6 +48,16 @@ class Snapshots:
         require(actor, Action.CONTAINER_VIEW, to_container(container))
         rows = await models.Snapshot.filter(container_id=container.id).order_by("created_at", "id")
         return [Snapshot(row.name, container.name, container.user_id, row.ready, row.created_at) for row in rows]
+
+    async def page(self, actor: Actor, name: str, part: Part) -> Page[Snapshot]:
+        """One page of :meth:`list`. Raises NotFound, ValidationFailed."""
+        container = await find_container(actor, name)
+        require(actor, Action.CONTAINER_VIEW, to_container(container))
+        found = await read_page(models.Snapshot.filter(container_id=container.id), ORDER, part)
+        shown = [
+            Snapshot(row.name, container.name, container.user_id, row.ready, row.created_at) for row in found.items
+        ]
+        return Page(shown, found.next)
 
     async def create(self, actor: Actor, name: str, snapshot: str | None = None) -> Operation:
         """Take one, named after the moment where no name is given.

@@ -163,6 +163,7 @@ class Operation(Model):
 
     class Meta:
         table = "operations"
+        indexes = (("user_id", "created_at"), ("target",))  # a tenant's list, and what was done to one thing
 
 
 class Change(Model):
@@ -197,6 +198,7 @@ class AuditEntry(Model):
 
     class Meta:
         table = "audit"
+        indexes = (("actor",), ("action",), ("target",), ("at",))  # it grows without end, and is filtered by these
 
 
 class Token(Model):

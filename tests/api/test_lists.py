@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import base64
+from typing import Any, get_args
 
 import pytest
 
+from openlxd_api.app import all_endpoints
+from openlxd_api.rails import Endpoint
 from openlxd_core.domain.actor import Actor
 from openlxd_core.storage import models
 from tests.api.conftest import Api
 from tests.support.core import add_user
+
+LISTS = [e for e in all_endpoints() if str(e.answer).startswith("openlxd_api.answers.Paged")]
 
 
 async def _ask(api: Api, path: str, token: str, expected: int = 200, /, **query: Any) -> dict[str, Any]:
@@ -109,3 +114,42 @@ async def test_a_cursor_is_of_one_list_in_one_order(api: Api, alice: Actor, boss
     await _ask(api, "/containers", token, 422, after=cursor, sort="-name")
     rest = await _ask(api, "/containers", token, after=cursor, owner="alice")
     assert [found["name"] for found in rest["data"]] == ["a2", "a3"]
+
+
+def test_every_list_says_how_it_is_asked() -> None:
+    """A list comes in pages, and its query names a limit, a cursor and an order."""
+    assert [e.name for e in all_endpoints() if str(e.answer).startswith("list[")] == []
+    for endpoint in LISTS:
+        assert endpoint.query is not None, endpoint.name
+        assert {"limit", "after", "sort"} <= set(endpoint.query.model_fields), endpoint.name
+
+
+@pytest.mark.parametrize("endpoint", LISTS, ids=lambda endpoint: endpoint.name)
+async def test_every_list_takes_its_pages_and_refuses_what_is_none(api: Api, boss: Actor, endpoint: Endpoint) -> None:
+    """Each order that the document names works; limits, orders and cursors that are none are a 422 by their field."""
+    await _make(boss, "web1")
+    token = await api.sign_in("boss")
+    path = endpoint.path.removeprefix("/api/v1").replace("{name}", "web1")
+    assert endpoint.query is not None
+    for sort in get_args(endpoint.query.model_fields["sort"].annotation):
+        body = await _ask(api, path, token, sort=sort)
+        assert body["next"] is None
+        assert isinstance(body["data"], list | dict)
+    nested = base64.urlsafe_b64encode(b"[" * 1400).decode()
+    for field, value in (
+        ("after", "garbage"), ("after", "A" * 2048), ("after", "A" * 5000), ("after", nested), ("after", "é"),
+        ("after", "%00"), ("limit", "0"), ("limit", "1001"), ("limit", "x"), ("sort", "password_hash"),
+        ("sort", "--name"),
+    ):  # fmt: skip
+        body = await _ask(api, path, token, 422, **{field: value})
+        assert set(body["fields"]) == {field}, value
+
+
+async def test_the_audit_takes_moments_with_a_zone(api: Api, boss: Actor) -> None:
+    """From and until; what is no moment is refused by its field."""
+    token = await api.sign_in("boss")
+    assert (await _ask(api, "/audit", token, since="2020-01-01T00:00:00Z", until="2199-01-01T00:00:00+02:00"))["data"]
+    assert not (await _ask(api, "/audit", token, since="2199-01-01T00:00:00Z"))["data"]
+    for bad in ("yesterday", "2026-08-01", "2026-08-01T00:00:00", "1", "0001-01-01T00:00:00+14:00", "", "9" * 300):
+        body = await _ask(api, "/audit", token, 422, since=bad)
+        assert set(body["fields"]) == {"since"}, bad
