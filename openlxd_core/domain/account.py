@@ -106,6 +106,22 @@ def check_username(name: Any, field: str = "username", *, first_admin: bool = Fa
     return folded
 
 
+_FREED = re.compile(r" \(deleted \d+\)$")
+
+
+def freed(name: str, user_id: int) -> str:
+    """What the row of a deleted account holds in place of its name or address, which somebody else may take then.
+
+    Neither a user name nor an email address has a blank in it, so nobody can ask for this one.
+    """
+    return f"{name[:230]} (deleted {user_id})"
+
+
+def before_freed(name: str) -> str:
+    """The name or address that :func:`freed` was given."""
+    return _FREED.sub("", name)
+
+
 def check_email(email: Any, field: str = "email") -> str:
     """An email address. Raises ValidationFailed."""
     if isinstance(email, str) and len(email) <= 255 and is_plain(email) and _EMAIL.fullmatch(email):

@@ -17,6 +17,7 @@ from openlxd_core.domain.account import (
     check_password,
     check_username,
     fold_username,
+    freed,
     hash_api_key,
 )
 from openlxd_core.domain.actor import SYSTEM, Actor, Role
@@ -131,10 +132,16 @@ class Accounts:
         rows = models.User.exclude(status="deleted")
         if wanted.status is not None:
             rows = models.User.filter(status=wanted.status.value)
-        if wanted.username is not None:
-            rows = rows.filter(username=wanted.username)
-        if wanted.email is not None:
-            rows = rows.filter(email__iexact=wanted.email)
+        if wanted.status is AccountStatus.DELETED:  # found by the names that they had
+            if wanted.username is not None:
+                rows = rows.filter(username__startswith=f"{fold_username(wanted.username)} (")
+            if wanted.email is not None:
+                rows = rows.filter(email__istartswith=f"{wanted.email} (")
+        else:
+            if wanted.username is not None:
+                rows = rows.filter(username=fold_username(wanted.username))
+            if wanted.email is not None:
+                rows = rows.filter(email__iexact=wanted.email)
         if wanted.role is not None:
             rows = rows.filter(role=wanted.role.value)
         if wanted.search is not None:
@@ -174,7 +181,10 @@ class Accounts:
         return to_user(row)
 
     async def delete(self, actor: Actor, user: int | str, *, containers: bool = False) -> User:
-        """Mark an account as deleted; its row stays. Raises Conflict while it has containers, unless they go, too."""
+        """Mark an account as deleted; its row and its audit stay, its name and address are free.
+
+        Raises Conflict while it has containers, unless they go, too. Its private images go as well, soon after.
+        """
         row = await find_user(actor, user)
         require(actor, Action.USER_MANAGE, to_user(row))
         if containers and self.remove_containers is not None:
@@ -189,13 +199,16 @@ class Accounts:
         left = await models.Container.filter(user_id=row.id).count()
         if left:
             raise Conflict(N_("{name} still has {count} containers."), name=row.username, count=left)
+        name = row.username
         row.status = AccountStatus.DELETED.value
+        row.username, row.email = freed(row.username, row.id), freed(row.email, row.id)
+        row.password_hash = ""  # matches no password
         row.token_version += 1
         row.api_key = None
         await row.save()
         await models.SshKey.filter(user_id=row.id).delete()
-        await audit.record(actor, "user.delete", row.username, user_id=row.id)
-        await announce("user", "deleted", row.username, row.id)
+        await audit.record(actor, "user.delete", name, user_id=row.id)
+        await announce("user", "deleted", name, row.id)
         return to_user(row)
 
     async def set_password(self, actor: Actor, user: int | str, password: str) -> User:

@@ -373,6 +373,7 @@ class Containers:
 
     @transaction
     async def _store_adopted(self, actor: Actor, instance: Instance, user_id: int) -> Container:
+        await find_user(actor, user_id)  # may have been deleted since
         if await models.Container.filter(name=instance.name).exists():
             raise AlreadyExists(N_("The name {name} is taken."), name=instance.name)
         row = await models.Container.create(

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.errors import Busy, NotFound, OpenLXDError, ValidationFailed
 from openlxd_core.domain.image import Image, ImageStatus, offered_architecture
@@ -234,6 +235,31 @@ class Images:
                 log.info("old_image_dropped", fingerprint=fingerprint[:12])
                 await self._lxd.delete_image(fingerprint)
             await self._no_longer_superseded(fingerprint)
+
+    async def drop_of_deleted_accounts(self) -> None:
+        """Drop the private images of accounts that were deleted: whoever has the name next must neither see them nor
+        find their names taken. Raises LxdUnavailable; what is left is dropped the next time."""
+        rows = await models.Image.filter(private=True)
+        owners = [row.user_id for row in rows if row.user_id is not None]
+        gone = {user.id for user in await models.User.filter(id__in=owners, status=AccountStatus.DELETED.value)}
+        for row in rows:
+            if row.user_id not in gone:
+                continue
+            if row.fingerprint:
+                held = next((h for h in await self.held(fresh=True) if row.alias in h.aliases), None)
+                if held is not None and len(held.aliases) == 1:
+                    await self._lxd.delete_image(held.fingerprint)
+                elif held is not None:
+                    await self._lxd.delete_alias(row.alias)
+                self._cached_until = 0.0
+            log.info("image_of_deleted_account_dropped", alias=row.alias)
+            await self._forget_private_row(row)
+
+    @transaction
+    async def _forget_private_row(self, row: models.Image) -> None:
+        if await models.Image.filter(id=row.id, user_id=row.user_id).delete():
+            await audit.record(SYSTEM, "image.delete", row.alias, user_id=row.user_id, detail=row.fingerprint)
+            await announce("image", "deleted", row.alias, row.user_id)
 
     @transaction
     async def _no_longer_superseded(self, fingerprint: str) -> None:

@@ -476,6 +476,8 @@ class Market:
                         await self._load()
                     elif change.topic in ("image", "resync"):
                         await self._look_around()
+                    elif change.topic == "user" and change.verb == "deleted":
+                        self._images.changed.set()
                 except Exception:
                     log.exception("market_listen_failed")
 
@@ -492,6 +494,7 @@ class Market:
         if self._live.state.reachable:
             await self._images.sync()
             await self._images.drop_unused()
+            await self._images.drop_of_deleted_accounts()
 
     def _due(self) -> bool:
         if not self._servers.urls:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from openlxd_core.domain.account import AccountStatus, SshKey, User
+from openlxd_core.domain.account import AccountStatus, SshKey, User, before_freed
 from openlxd_core.domain.actor import Role
 from openlxd_core.domain.container import Container, State
 from openlxd_core.domain.errors import Message
@@ -33,11 +33,12 @@ def unpack_message(stored: Any) -> Message | None:
 
 
 def to_user(row: models.User) -> User:
-    """The account without its secrets."""
+    """The account without its secrets; a deleted one by the name that it had."""
+    deleted = row.status == AccountStatus.DELETED
     return User(
         id=row.id,
-        username=row.username,
-        email=row.email,
+        username=before_freed(row.username) if deleted else row.username,
+        email=before_freed(row.email) if deleted else row.email,
         role=Role(row.role),
         status=AccountStatus(row.status),
         has_api_key=row.api_key is not None,

@@ -263,7 +263,7 @@ class UsersPage(Page):
                 N_("The account and its {count} containers, with all that is on their disks, are gone for good.")
             )
         else:
-            explanation = _(N_("The account can no longer log in; its name stays taken."))
+            explanation = _(N_("The account can no longer log in. Its name and email address can be used again."))
         sure = await self.app.push_screen_wait(
             TypeToConfirm(
                 _(N_("Delete {name}?")).format(name=user.username),

@@ -305,16 +305,19 @@ async def test_a_strangers_key_and_account_do_not_exist(core: Core, alice: Actor
 
 
 async def test_a_deleted_account_keeps_its_row_and_nothing_else(core: Core, alice: Actor, root: Actor) -> None:
-    """Its name stays taken, its keys are free, nobody gets in."""
+    """Its keys are free, nobody gets in; what it was called is told, and held by nobody."""
     await core.keys.add(alice, ED25519)
-    await core.accounts.delete(root, "alice")
-    assert (await models.User.get(username="alice")).status == "deleted"
+    gone = await core.accounts.delete(root, "alice")
+    assert (gone.username, gone.email, gone.status) == ("alice", "alice@example.org", AccountStatus.DELETED)
+    row = await models.User.get(id=alice.user_id)
+    assert (row.status, row.username) == ("deleted", f"alice (deleted {alice.user_id})")
     assert "alice" not in {user.username for user in await core.accounts.list(root)}
-    with pytest.raises(Unauthenticated):
-        await core.auth.password_login("alice", PASSWORD, origin="ssh")
+    for name in ("alice", row.username, row.email):
+        with pytest.raises(Unauthenticated):
+            await core.auth.password_login(name, PASSWORD, origin="ssh")
+        with pytest.raises(NotFound):
+            await core.accounts.get(root, name)
     assert not await core.auth.key_known(ED25519)
-    with pytest.raises(AlreadyExists):
-        await add_user(core, "alice")
 
 
 async def test_an_admin_cannot_lock_themselves_out(core: Core, root: Actor) -> None:
