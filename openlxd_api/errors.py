@@ -34,6 +34,9 @@ STATUS: Mapping[type[OpenLXDError], int] = {
     errors.LxdUnavailable: 503,
     errors.OutcomeUnknown: 503,
     errors.ImageSourceUnavailable: 503,
+    errors.StorageUnavailable: 503,
+    errors.StorageFull: 507,
+    errors.DatabaseBusy: 503,
     errors.ConfigurationError: 500,
 }
 """The HTTP status of each error of the core."""

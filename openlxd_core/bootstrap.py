@@ -31,6 +31,7 @@ from openlxd_core.services.quotas import Quotas
 from openlxd_core.services.reconcile import Reconciler
 from openlxd_core.services.runner import Runner
 from openlxd_core.services.snapshots import Snapshots
+from openlxd_core.services.storage import Storage
 from openlxd_core.services.system_key import SystemKey
 from openlxd_core.services.usage import UsageHistory
 from openlxd_core.services.workers import Workers
@@ -67,6 +68,7 @@ class Core:
     idempotency: Idempotency
     feed: Feed
     live: Live
+    storage: Storage
 
 
 def find_lxd_socket(settings: Settings) -> Path | None:
@@ -108,6 +110,8 @@ async def open_core(
         passwords = Passwords(settings.bcrypt_rounds)
         workers = Workers(settings.state_dir)
         live = Live(gateway, feed)
+        idempotency = Idempotency(workers)
+        storage = Storage(settings.state_dir)
         quotas = Quotas(settings, gateway)
         operations = Operations(workers, feed)
         images = Images(gateway)
@@ -134,9 +138,10 @@ async def open_core(
             market=market,
             consoles=Consoles(gateway, live),
             audit=Audit(),
-            idempotency=Idempotency(workers),
+            idempotency=idempotency,
             feed=feed,
             live=live,
+            storage=storage,
         )
         live.on_event(images.forget)
         live.on_event(reconciler.on_event)
@@ -145,7 +150,7 @@ async def open_core(
         try:
             await gateway.open()
             await feed.start()
-            jobs = [feed.run(), live.run(), live.sample()]
+            jobs = [feed.run(), live.run(), live.sample(), storage.run()]
             if background:
                 jobs += [reconciler.run(), usage.run(), market.run()]
             tasks = [asyncio.create_task(job) for job in jobs]
@@ -157,6 +162,7 @@ async def open_core(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await market.close()
+            await idempotency.close()
             workers.stop()
             await gateway.close()
             passwords.close()

@@ -28,6 +28,7 @@ from openlxd_core.domain.errors import (
     OutcomeUnknown,
     QuotaExceeded,
     RateLimited,
+    StorageUnavailable,
     Unauthenticated,
 )
 from openlxd_core.domain.image import Image
@@ -53,6 +54,7 @@ SEVERITY: dict[type[OpenLXDError], Severity] = {
     LxdUnavailable: "error",
     OutcomeUnknown: "warning",
     ImageSourceUnavailable: "error",
+    StorageUnavailable: "error",
     ConfigurationError: "error",
 }
 """The weight of each error. An error without a line of its own takes that of the nearest class above it."""

@@ -12,6 +12,7 @@ from openlxd_api.schemas.system import DatabaseHealth, Health, LxdHealth
 from openlxd_api.version import product_version
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import SYSTEM
+from openlxd_core.domain.errors import StorageUnavailable
 
 endpoints = Endpoints()
 DATABASE_SECONDS = 3.0
@@ -20,11 +21,16 @@ log = structlog.get_logger("openlxd.api")
 
 @endpoints.get("/health", access=Access.ANYONE, summary="Liveness, and each thing the service depends on")
 async def show_health(core: Core) -> Answer[Health]:
-    """200 while requests can be served, LXD or not; 503 when the database does not answer."""
-    database = await _database_answers(core)
+    """200 while requests can be served, LXD or room on the disk or not; 503 when the database does not answer."""
+    database, storage = await _database_answers(core), core.storage.state
     lxd = LxdHealth.of(core.live.state)
-    status = "down" if not database else "ok" if lxd.reachable else "degraded"
-    health = Health(status=status, version=product_version(), database=DatabaseHealth(reachable=database), lxd=lxd)
+    status = "down" if not database else "ok" if lxd.reachable and storage.writable else "degraded"
+    health = Health(
+        status=status,
+        version=product_version(),
+        database=DatabaseHealth(reachable=database, writable=database and storage.writable, error=storage.code),
+        lxd=lxd,
+    )
     return Answer(health, status=200 if database else 503)
 
 
@@ -32,6 +38,9 @@ async def _database_answers(core: Core) -> bool:
     try:
         async with asyncio.timeout(DATABASE_SECONDS):
             await core.audit.list(SYSTEM, limit=1)
+    except (TimeoutError, StorageUnavailable) as error:
+        log.warning("the database does not answer", reason=str(error) or "no answer in time")
+        return False
     except Exception as error:
         log.warning("the database does not answer", reason=repr(error))
         return False

@@ -101,9 +101,13 @@ class AuditView(View):
 
 
 class DatabaseHealth(View):
-    """Whether the database answers."""
+    """Whether the database answers, and whether changes can be saved."""
 
     reachable: bool
+    writable: bool
+    """False while the disk is full or the database cannot be written."""
+    error: str
+    """The code that a change is refused with now (``storage_full`` …), or an empty string."""
 
 
 class LxdHealth(View):
@@ -133,7 +137,7 @@ class Health(View):
     """Liveness, and each thing we depend on."""
 
     status: str
-    """``ok``, ``degraded`` (LXD is away) or ``down`` (the database is)."""
+    """``ok``, ``degraded`` (LXD is away, or nothing can be saved) or ``down`` (the database is)."""
     version: str
     database: DatabaseHealth
     lxd: LxdHealth

@@ -19,6 +19,9 @@ A sentence is kept as a template and its values, so that each reader gets it in 
     ├── LxdUnavailable                lxd_unavailable
     │   └── OutcomeUnknown            lxd_unavailable
     ├── ImageSourceUnavailable        image_source_unavailable
+    ├── StorageUnavailable            storage_unavailable
+    │   ├── StorageFull               storage_full
+    │   └── DatabaseBusy              database_busy
     └── ConfigurationError            configuration_error
 
 Anything else that is raised is a bug: it is logged with its traceback and ends that one request or session.
@@ -171,6 +174,24 @@ class ImageSourceUnavailable(OpenLXDError):
     code = "image_source_unavailable"
 
 
+class StorageUnavailable(OpenLXDError):
+    """The database, or the disk under it, does not do what was asked; nothing of the change was kept."""
+
+    code = "storage_unavailable"
+
+
+class StorageFull(StorageUnavailable):
+    """The disk under the state directory is full. Reading goes on."""
+
+    code = "storage_full"
+
+
+class DatabaseBusy(StorageUnavailable):
+    """Another process has held the database for longer than we wait."""
+
+    code = "database_busy"
+
+
 class ConfigurationError(OpenLXDError):
     """A setting, a key file or the database stops the start."""
 
@@ -191,3 +212,10 @@ def error_tree() -> list[type[OpenLXDError]]:
 def lxd_unreachable() -> LxdUnavailable:
     """The one sentence for it."""
     return LxdUnavailable(N_("LXD cannot be reached at the moment. Nothing was changed; try again soon."))
+
+
+def storage_full() -> StorageFull:
+    """The one sentence for it."""
+    return StorageFull(
+        N_("The server's disk is full, so this change was not saved. Signing in and reading work; try again later.")
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import shutil
 import socket
 import ssl
 import stat
@@ -22,13 +23,17 @@ from pathlib import Path
 from openlxd_core import bootstrap, secrets
 from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.domain.text import clean
+from openlxd_core.domain.units import format_bytes
 from openlxd_core.host.lxd import LxdHost, candidates, find_lxd, may_use
 from openlxd_core.i18n import N_
 from openlxd_core.settings import Settings
+from openlxd_core.storage import faults
 
 RELEASED = 1_790_000_000
 """A moment before this version was made: a clock that shows an earlier one is wrong (September 2026)."""
 NETWORK_SECONDS = 5.0
+LITTLE_ROOM = 200 * 1024 * 1024
+"""Bytes left on the state directory's disk below which somebody should know."""
 _STA_UNSYNC = 0x0040
 
 
@@ -73,6 +78,7 @@ async def examine(settings: Settings) -> list[Finding]:
         ("ports", check_ports),
         ("keys", check_keys),
         ("permissions", check_permissions),
+        ("disk", check_disk),
         ("clock", check_clock),
         ("images", check_image_source),
         ("registration", check_registration),
@@ -240,6 +246,24 @@ def check_permissions(settings: Settings) -> Iterator[Finding]:
             yield wrong("permissions", N_("Others can look into {path}."), N_("chmod 700 {path}"), path=str(path))
         else:
             yield ok("permissions", N_("{path} is ours alone."), path=str(path))
+
+
+def check_disk(settings: Settings) -> Iterator[Finding]:
+    """There is room for what has to be saved."""
+    place = settings.state_dir
+    if not place.exists():
+        return  # said by the permissions
+    free = shutil.disk_usage(place).free
+    shown = {"path": str(place), "free": format_bytes(free)}
+    if faults.is_full(place):
+        yield wrong(
+            "disk", N_("Degraded: the disk of {path} is full. Signing in and reading work; changes are refused."),
+            N_("Free some space on it. The servers go on by themselves."), **shown,
+        )  # fmt: skip
+    elif free < LITTLE_ROOM:
+        yield note("disk", N_("Only {free} left on the disk of {path}."), N_("Free some space on it."), **shown)
+    else:
+        yield ok("disk", N_("{free} left on the disk of {path}."), **shown)
 
 
 def check_clock(settings: Settings) -> Iterator[Finding]:

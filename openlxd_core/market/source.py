@@ -33,7 +33,7 @@ import structlog
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
 
-from openlxd_core.domain.errors import ConfigurationError, Conflict, ImageSourceUnavailable
+from openlxd_core.domain.errors import ConfigurationError, Conflict, ImageSourceUnavailable, storage_full
 from openlxd_core.domain.text import clean
 from openlxd_core.domain.units import format_bytes
 from openlxd_core.i18n import N_
@@ -207,13 +207,16 @@ class ImageServers:
         try:
             async with asyncio.timeout(LIST_SECONDS):
                 changed = await self._refresh(url, data, told)
+            told_now = json.dumps({**told, "checked_at": datetime.now(UTC).isoformat()})
+            await asyncio.to_thread(_write, state, told_now)
         except TimeoutError:
             raise ImageSourceUnavailable(
                 N_("The image server {server} does not answer in time."), server=_host(url)
             ) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise storage_full() from error
             raise _unreachable(url, error) from error
-        await asyncio.to_thread(_write, state, json.dumps({**told, "checked_at": datetime.now(UTC).isoformat()}))
         return changed
 
     async def _refresh(self, url: str, data: Path, told: dict[str, Any]) -> bool:
@@ -431,5 +434,9 @@ def _read_state(state: Path, data: Path) -> dict[str, Any]:
 def _write(path: Path, data: str | bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
-    scratch.write_bytes(data.encode() if isinstance(data, str) else data)
-    os.replace(scratch, path)
+    try:
+        scratch.write_bytes(data.encode() if isinstance(data, str) else data)
+        os.replace(scratch, path)
+    except OSError:
+        scratch.unlink(missing_ok=True)  # on a full disk it would keep the room that others need
+        raise

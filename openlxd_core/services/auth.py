@@ -29,7 +29,7 @@ from openlxd_core.services.passwords import Passwords
 from openlxd_core.services.system_key import ORIGIN as SYSTEM_KEY
 from openlxd_core.services.system_key import SystemKey, bound_user
 from openlxd_core.storage import models
-from openlxd_core.storage.transaction import transaction
+from openlxd_core.storage.transaction import best_effort, transaction
 
 TOKEN_LIFE = timedelta(hours=24)
 _ALGORITHM = "HS256"
@@ -77,7 +77,7 @@ class Auth:
         if not await self._passwords.verify(password, row.password_hash if row else None):
             for item, (where, who) in windows:
                 await self._limiter.hit(item, where, who)
-            await _record_failure(account, row.id if row else None, origin, address)
+            await best_effort(_record_failure, "login_not_recorded", account, row.id if row else None, origin, address)
             raise Unauthenticated(N_("The account or the password is wrong."))
         assert row is not None
         return await self._welcome(row, "login.password", origin, address)
@@ -108,7 +108,8 @@ class Auth:
     ) -> Actor:
         actor = _actor(row, origin, address)
         suspended = row.status == AccountStatus.SUSPENDED
-        await _record_login(actor, action, "suspended" if suspended else "ok", key)
+        # A full disk keeps nobody out: whoever comes to make room has to get in.
+        await best_effort(_record_login, "login_not_recorded", actor, action, "suspended" if suspended else "ok", key)
         if suspended:
             raise _suspended(row)
         return actor

@@ -19,6 +19,7 @@ from tortoise.expressions import Q
 from tortoise.functions import Max
 
 from openlxd_core.domain.actor import Actor
+from openlxd_core.domain.errors import StorageUnavailable
 from openlxd_core.domain.feed import Change
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.services.records import to_change
@@ -143,6 +144,9 @@ class Feed:
                     if datetime.now(UTC) - pruned > timedelta(hours=1):
                         pruned = datetime.now(UTC)
                         await _prune(pruned - KEEP)
+                except StorageUnavailable as error:
+                    log.debug("feed_read_failed", code=error.code)  # whoever wants to write is told
+                    await asyncio.sleep(POLL_SECONDS)
                 except Exception:
                     log.exception("feed_read_failed")
                     await asyncio.sleep(POLL_SECONDS)

@@ -6,17 +6,19 @@ request is a mistake of the caller's; while the first is under way the second is
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from openlxd_core.domain.actor import Actor
-from openlxd_core.domain.errors import Busy, ValidationFailed
+from openlxd_core.domain.errors import Busy, StorageUnavailable, ValidationFailed
 from openlxd_core.domain.text import is_plain
 from openlxd_core.i18n import N_
 from openlxd_core.services.workers import Workers
 from openlxd_core.storage import models
-from openlxd_core.storage.transaction import transaction
+from openlxd_core.storage.transaction import surely, transaction
 
 KEEP = timedelta(hours=24)
 
@@ -35,6 +37,7 @@ class Idempotency:
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
+        self._later: set[asyncio.Task[None]] = set()
 
     @transaction
     async def begin(self, actor: Actor, key: str, request: str) -> FirstAnswer | None:
@@ -60,9 +63,31 @@ class Idempotency:
         await row.save()
         return None
 
-    @transaction
     async def finish(self, actor: Actor, key: str, status: int, body: Any) -> None:
-        """Keep the answer. One of 500 and above is forgotten instead, so that the next try is a fresh one."""
+        """Keep the answer; where nothing can be saved now, later: the caller gets it all the same."""
+        await self._now_or_later(lambda: self._finish(actor, key, status, body))
+
+    async def forget(self, actor: Actor, key: str) -> None:
+        """Free the key: the request ended without an answer."""
+        await self._now_or_later(lambda: self._forget(actor, key))
+
+    async def _now_or_later(self, write: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await write()
+        except StorageUnavailable:
+            task = asyncio.create_task(surely(write))
+            self._later.add(task)
+            task.add_done_callback(self._later.discard)
+
+    async def close(self) -> None:
+        """Give up what could not be written so far; the next process takes such keys for unanswered."""
+        for task in self._later:
+            task.cancel()
+        await asyncio.gather(*self._later, return_exceptions=True)
+
+    @transaction
+    async def _finish(self, actor: Actor, key: str, status: int, body: Any) -> None:
+        """One of 500 and above is forgotten instead, so that the next try is a fresh one."""
         found = models.IdempotentAnswer.filter(user_id=actor.user_id or 0, key=key)
         if status >= 500:
             await found.delete()
@@ -70,6 +95,5 @@ class Idempotency:
             await found.update(status=status, answer={"body": body})
 
     @transaction
-    async def forget(self, actor: Actor, key: str) -> None:
-        """Free the key: the request ended without an answer."""
+    async def _forget(self, actor: Actor, key: str) -> None:
         await models.IdempotentAnswer.filter(user_id=actor.user_id or 0, key=key, status=None).delete()

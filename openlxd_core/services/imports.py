@@ -29,6 +29,7 @@ from openlxd_core.domain.errors import (
     OpenLXDError,
     OutcomeUnknown,
     QuotaExceeded,
+    StorageUnavailable,
 )
 from openlxd_core.domain.image import ImageStatus, Offer
 from openlxd_core.domain.operation import ENDED, Kind, OperationStatus
@@ -47,7 +48,7 @@ from openlxd_core.services.runner import ATTEMPTS_MOST, PAUSE_SECONDS
 from openlxd_core.services.steps import Report
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
-from openlxd_core.storage.transaction import transaction
+from openlxd_core.storage.transaction import surely, transaction
 
 log = structlog.get_logger(__name__)
 
@@ -198,6 +199,8 @@ class Imports:
             await _surely(lambda: self._finish(row.id, build))
         except _Cancelled:
             error, cancelled = Conflict(CANCELLED), True
+        except StorageUnavailable:
+            raise  # the runner waits, and begins again: what was downloaded is still here
         except OpenLXDError as failure:
             error = failure
         except Exception:
@@ -335,7 +338,7 @@ class Imports:
             detail = {"bytes": there, "total": total, "rate": rate}
             if rate:
                 detail["seconds_left"] = max(0, round((total - there) / rate))
-            with contextlib.suppress(_Cancelled):  # whoever waits for that is told at once
+            with contextlib.suppress(_Cancelled, StorageUnavailable):  # whoever waits for that is told at once
                 await self._tell(row.id, row.target, "download", 2 + there * 83 // max(1, total), detail)
             await asyncio.sleep(TELL_SECONDS)
 
@@ -404,7 +407,7 @@ async def _surely(write: Callable[[], Awaitable[None]]) -> None:
     """Write the end, also where the database is held up for a while: nobody else would."""
     for pause in (1, 5, 30, 60):
         try:
-            return await write()
+            return await surely(write)
         except OpenLXDError:
             raise
         except Exception:

@@ -478,6 +478,8 @@ class Market:
                         await self._look_around()
                     elif change.topic == "user" and change.verb == "deleted":
                         self._images.changed.set()
+                except OpenLXDError as error:
+                    log.info("market_waits", reason=str(error))
                 except Exception:
                     log.exception("market_listen_failed")
 

@@ -9,7 +9,15 @@ import structlog
 
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import State
-from openlxd_core.domain.errors import AlreadyExists, Conflict, NotFound, OpenLXDError, QuotaExceeded, ValidationFailed
+from openlxd_core.domain.errors import (
+    AlreadyExists,
+    Conflict,
+    NotFound,
+    OpenLXDError,
+    QuotaExceeded,
+    StorageUnavailable,
+    ValidationFailed,
+)
 from openlxd_core.domain.image import ImageStatus, offered_architecture
 from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.domain.policy import Action, require
@@ -27,7 +35,7 @@ from openlxd_core.services.records import pack_message, to_container
 from openlxd_core.services.runner import ATTEMPTS_MOST, Runner
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
-from openlxd_core.storage.transaction import transaction
+from openlxd_core.storage.transaction import surely, transaction
 
 log = structlog.get_logger(__name__)
 
@@ -112,6 +120,8 @@ class Publishing:
             if row.attempts >= ATTEMPTS_MOST:
                 raise Conflict(N_("This was interrupted several times and never finished. Try again."))
             image = await self._make(row, container)
+        except StorageUnavailable:
+            raise  # the runner waits, and begins again
         except OpenLXDError as failure:
             error = failure
         except Exception:
@@ -119,7 +129,7 @@ class Publishing:
             error = OpenLXDError(N_("Something went wrong inside OpenLXD; the operator's log says what."))
         if error is not None:
             await self._clear(operation_id, "")
-        await self._finish(operation_id, image, error)
+        await surely(lambda: self._finish(operation_id, image, error), operation=operation_id)
         log.info("publish_ended", operation=operation_id, outcome=error.code if error else "ok")
 
     async def _made_by(self, operation_id: str) -> list[LxdImage]:

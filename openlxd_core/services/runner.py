@@ -9,7 +9,14 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from openlxd_core.domain.container import State
-from openlxd_core.domain.errors import LxdRefused, LxdUnavailable, NotFound, OpenLXDError, OutcomeUnknown
+from openlxd_core.domain.errors import (
+    LxdRefused,
+    LxdUnavailable,
+    NotFound,
+    OpenLXDError,
+    OutcomeUnknown,
+    StorageUnavailable,
+)
 from openlxd_core.domain.operation import Kind
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import InstanceState, LxdGateway
@@ -20,7 +27,7 @@ from openlxd_core.services.operations import Operations
 from openlxd_core.services.quotas import Quotas
 from openlxd_core.services.records import pack_message, to_container, to_operation
 from openlxd_core.storage import models
-from openlxd_core.storage.transaction import transaction
+from openlxd_core.storage.transaction import best_effort, surely, transaction
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +39,9 @@ PAUSE_SECONDS = 0.5
 
 BROKEN_SECONDS_MOST = 60.0
 """The longest pause after a failure of ours to write how an operation stands."""
+
+STORAGE_SECONDS_MOST = 4.0
+"""The longest pause while the disk or the database lets nothing be written."""
 
 STATES = {"running": State.RUNNING, "stopped": State.STOPPED, "frozen": State.FROZEN}
 
@@ -78,6 +88,9 @@ class Runner:
             try:
                 await self._run_once(operation_id)
                 return
+            except StorageUnavailable as error:
+                log.warning("operation_waits_for_storage", operation=operation_id, code=error.code)
+                pause = min(pause, STORAGE_SECONDS_MOST)
             except Exception:
                 log.exception("operation_broken", operation=operation_id)
             await asyncio.sleep(pause)
@@ -99,6 +112,8 @@ class Runner:
             if job.attempts >= ATTEMPTS_MOST:
                 raise steps.too_often(LxdRefused(N_("it never finished")))
             await self._to_the_end(job, steps.STEPS[job.operation.kind])
+        except StorageUnavailable:
+            raise  # no end to write down: it waits, and goes on
         except OpenLXDError as failure:
             error = failure
         except Exception:
@@ -109,13 +124,16 @@ class Runner:
         if error is not None and undo is not None:
             try:
                 await self._to_the_end(job, undo)
+            except StorageUnavailable:
+                raise
             except OpenLXDError as failure:  # the reconciler goes on from what LXD holds
                 log.warning("undo_failed", operation=operation_id, reason=str(failure))
         if error is not None and job.operation.kind is Kind.CREATE:
             pass  # nothing is left to look at
         elif job.operation.kind is not Kind.DELETE or error is not None:
             state = await self._state_now(job)
-        await self._finish(job, error, state)
+        # In place: beginning again would restart or restore once more what is done.
+        await surely(lambda: self._finish(job, error, state), operation=operation_id)
         log.info(
             "operation_ended",
             operation=operation_id,
@@ -152,7 +170,7 @@ class Runner:
         operation = to_operation(row)
 
         async def report(stage: str, percent: int) -> None:
-            await self._operations.progress(operation_id, stage, percent)
+            await best_effort(self._operations.progress, "progress_not_recorded", operation_id, stage, percent)
 
         return steps.Job(
             operation, to_container(container), self._lxd, self._quotas, report, row.attempts, self.fetch_image

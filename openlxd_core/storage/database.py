@@ -16,17 +16,22 @@ from typing import Any
 
 import structlog
 from tortoise import Tortoise
+from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.context import TortoiseContext, set_global_context
 from tortoise.exceptions import ConfigurationError as TortoiseConfigurationError
+from tortoise.exceptions import OperationalError
 from tortoise.migrations.api import migrate
 
-from openlxd_core.domain.errors import ConfigurationError
+from openlxd_core.domain.errors import ConfigurationError, DatabaseBusy, StorageFull
 from openlxd_core.i18n import N_
+from openlxd_core.storage import faults
+from openlxd_core.storage.client import BUSY_TIMEOUT_MS, PATIENCE_SECONDS
 from openlxd_core.storage.transaction import CONNECTION, units_done
 
 log = structlog.get_logger(__name__)
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+ENGINE = "openlxd_core.storage.client"
 _BACKUPS_KEPT = 10
 
 
@@ -46,21 +51,30 @@ def sqlite_file(url: str) -> Path | None:
     return Path(path) if scheme == "sqlite" and path and path != ":memory:" else None
 
 
-def tortoise_config(url: str) -> dict[str, Any]:
-    """The configuration of Tortoise for ``url``; ``tortoise makemigrations`` reads it as well."""
+def tortoise_config(url: str, *, patient: bool = False) -> dict[str, Any]:
+    """The configuration of Tortoise for ``url``; ``tortoise makemigrations`` reads it as well.
+
+    ``patient`` puts our own client in: Tortoise's migrations know their dialect by the client's module, so they run on
+    Tortoise's.
+    """
+    connection = expand_db_url(url)
     if url.startswith("sqlite://"):
-        pragmas = {
+        if patient:
+            connection["engine"] = ENGINE
+        connection["credentials"] = {
+            "file_path": connection["credentials"]["file_path"],
+            # first: the others are statements, too, and wait for whoever holds the database
+            "busy_timeout": str(BUSY_TIMEOUT_MS if patient else 10_000),
             "journal_mode": "MEMORY" if sqlite_file(url) is None else journal_mode(),
             "synchronous": "FULL",
-            "busy_timeout": "10000",
             "foreign_keys": "ON",
             "trusted_schema": "OFF",
             "cell_size_check": "ON",
             "journal_size_limit": "16777216",
+            "temp_store": "MEMORY",  # a sort that spills must not need a disk that is full
         }
-        url += ("&" if "?" in url else "?") + "&".join(f"{k}={v}" for k, v in pragmas.items())
     return {
-        "connections": {CONNECTION: url},
+        "connections": {CONNECTION: connection},
         "apps": {
             "models": {
                 "models": ["openlxd_core.storage.models"],
@@ -87,11 +101,12 @@ async def open_database(url: str) -> AsyncIterator[None]:
     if file is not None:
         await upgrade(url)
         log.debug("database", file=str(file), sqlite=sqlite3.sqlite_version, journal=journal_mode())
+    faults.watch.reset()
     context = TortoiseContext()
     with context:
         with contextlib.suppress(TortoiseConfigurationError):  # only one can be the fallback
             set_global_context(context)
-        await context.init(config=tortoise_config(url))
+        await context.init(config=tortoise_config(url, patient=True))
         try:
             if file is None:
                 await context.generate_schemas()
@@ -112,6 +127,16 @@ async def upgrade(url: str) -> list[str]:
         await _migrate(url)
         return []
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        return await _upgrade(url, file)
+    except (OperationalError, sqlite3.Error) as error:
+        fault = faults.translate(error, file)
+        if fault is None:
+            raise
+        raise fault from error
+
+
+async def _upgrade(url: str, file: Path) -> list[str]:
     with _exclusive(file.with_name(file.name + ".upgrade-lock")):
         known = sorted(p.stem for p in MIGRATIONS.glob("[0-9]*.py"))
         applied = _applied(file)
@@ -163,7 +188,7 @@ def _existing(file: Path) -> sqlite3.Connection:
     """A connection for reading a file that exists. Not read-only where that can be helped: what a killed process left
     half written must be rolled back first, and a read-only connection refuses to."""
     mode = "rw" if os.access(file, os.W_OK) else "ro"
-    return sqlite3.connect(f"file:{file}?mode={mode}", uri=True, timeout=10)
+    return sqlite3.connect(f"file:{file}?mode={mode}", uri=True, timeout=PATIENCE_SECONDS)
 
 
 def _applied(file: Path) -> list[str]:
@@ -176,6 +201,9 @@ def _applied(file: Path) -> list[str]:
                 return []
             return [row[0] for row in connection.execute("SELECT name FROM tortoise_migrations ORDER BY id")]
     except sqlite3.Error as error:
+        fault = faults.translate(error, file)
+        if isinstance(fault, DatabaseBusy | StorageFull):
+            raise fault from error
         raise ConfigurationError(
             N_("The database {path} cannot be read: {reason}. Restore it with: openlxd db restore FILE"),
             path=str(file),

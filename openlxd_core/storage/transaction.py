@@ -15,19 +15,27 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
+import structlog
 from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper
+from tortoise.backends.sqlite.client import SqliteTransactionWrapper
 from tortoise.connection import get_connection, get_connections
-from tortoise.exceptions import IntegrityError, OperationalError
+from tortoise.exceptions import IntegrityError
 
-from openlxd_core.domain.errors import AlreadyExists, Busy
+from openlxd_core.domain.errors import AlreadyExists, StorageUnavailable
 from openlxd_core.i18n import N_
+from openlxd_core.storage.client import PatientSqliteClient, patience, patiently
+from openlxd_core.storage.faults import watch
+
+log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 CONNECTION = "default"
-_TRIES_WHEN_LOCKED = 2
+BEST_EFFORT_SECONDS = 2.0
+"""How long a unit that may be left out waits for another process."""
+SURELY_SECONDS = (0.5, 5.0)
+"""The first and the longest pause before what has to be written is tried again."""
 _inside: ContextVar[bool] = ContextVar("openlxd_in_transaction", default=False)
 _units: set[asyncio.Task[Any]] = set()
 _after_commit: list[Callable[[], None]] = []
@@ -73,43 +81,80 @@ def _forget(task: asyncio.Task[Any]) -> None:
 async def _run(work: Callable[[], Awaitable[T]]) -> T:
     _inside.set(True)
     client = get_connection(CONNECTION)
-    for attempt in range(_TRIES_WHEN_LOCKED):
-        try:
-            result = await (_sqlite(client, work) if isinstance(client, SqliteClient) else _other(client, work))
-            break
-        except IntegrityError as error:  # a kind of OperationalError, so it comes first
-            raise AlreadyExists(N_("This exists already.")) from error
-        except (OperationalError, sqlite3.OperationalError) as error:
-            if "locked" not in str(error):
-                raise
-            if attempt == _TRIES_WHEN_LOCKED - 1:
-                raise Busy(N_("The database is busy at the moment. Nothing was changed; try again soon.")) from error
+    try:
+        if isinstance(client, PatientSqliteClient):
+            result = await patiently(lambda: _sqlite(client, work), client.filename)
+        else:
+            result = await _other(client, work)
+    except IntegrityError as error:
+        raise AlreadyExists(N_("This exists already.")) from error
     for callback in list(_after_commit):
         callback()
     return result
 
 
-async def _sqlite(client: SqliteClient, work: Callable[[], Awaitable[T]]) -> T:
+async def _sqlite(client: PatientSqliteClient, work: Callable[[], Awaitable[T]]) -> T:
     async with client._lock:
-        if client._connection is None:
-            await client.create_connection(with_db=True)
+        await client.connected()
         unit = SqliteTransactionWrapper(client)
         raw = unit._connection
         token = get_connections().set(CONNECTION, unit)
         try:
+            changes = raw.total_changes
             await raw.execute("BEGIN IMMEDIATE")
             try:
                 result = await work()
-                await raw.execute("COMMIT")
+                # Readers in another process can hold up the last step; the work itself is not done twice for that.
+                await patiently(lambda: raw.execute("COMMIT"), client.filename)
             except BaseException:
-                if raw.in_transaction:
-                    await raw.execute("ROLLBACK")
+                await _roll_back(client)
                 raise
+            if raw.total_changes != changes:
+                watch.succeeded()
         finally:
             get_connections().reset(token)
     return result
 
 
+async def _roll_back(client: PatientSqliteClient) -> None:
+    """Undo what a unit has begun; SQLite may have done so itself (a full disk, an I/O error)."""
+    raw = client._connection
+    try:
+        if raw is not None and raw.in_transaction:
+            await raw.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        log.warning("rollback_failed", reason=str(error))
+        await client.drop_connection()
+
+
 async def _other(client: BaseDBAsyncClient, work: Callable[[], Awaitable[T]]) -> T:
     async with client._in_transaction():
         return await work()
+
+
+async def best_effort(work: Callable[P, Awaitable[object]], event: str, *args: P.args, **kwargs: P.kwargs) -> None:
+    """Do a unit that may be left out where the database takes no writes: the record of a login, say.
+
+    Waits ``BEST_EFFORT_SECONDS`` at most for another process. What is left out is logged under ``event``.
+    """
+    with patience(BEST_EFFORT_SECONDS):
+        try:
+            await work(*args, **kwargs)
+        except StorageUnavailable as error:
+            log.warning(event, code=error.code)
+
+
+async def surely(work: Callable[[], Awaitable[T]], **about: object) -> T:
+    """Do ``work`` again until the database and its disk allow it: nobody else would write how something ended.
+
+    ``about`` goes into the log line of the first try that fails.
+    """
+    pause = SURELY_SECONDS[0]
+    while True:
+        try:
+            return await work()
+        except StorageUnavailable as error:
+            if pause == SURELY_SECONDS[0]:
+                log.warning("waits_for_storage", code=error.code, **about)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, SURELY_SECONDS[1])

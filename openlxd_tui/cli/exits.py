@@ -15,6 +15,8 @@ NOT_ALLOWED = 4
 QUOTA = 5
 CONFLICT = 6
 LXD_UNREACHABLE = 7
+STORAGE = 9
+"""The disk under the state directory is full, or the database cannot be used."""
 INTERRUPTED = 130
 
 EXIT_CODES: Mapping[type[OpenLXDError], int] = {
@@ -26,6 +28,7 @@ EXIT_CODES: Mapping[type[OpenLXDError], int] = {
     errors.Conflict: CONFLICT,
     errors.QuotaExceeded: QUOTA,
     errors.LxdUnavailable: LXD_UNREACHABLE,
+    errors.StorageUnavailable: STORAGE,
 }
 """The exit code of each error; one that is not named here has its parent's."""
 

@@ -17,7 +17,7 @@ import structlog
 
 from openlxd_core.domain.account import AccountStatus, fold_username
 from openlxd_core.domain.actor import Actor
-from openlxd_core.domain.errors import Message, OpenLXDError, RateLimited, Suspended
+from openlxd_core.domain.errors import Message, OpenLXDError, RateLimited, StorageUnavailable, Suspended
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, Translator
 from openlxd_tui.ssh import limits
@@ -172,6 +172,10 @@ class FrontDoor(asyncssh.SSHServer):
         line = key.export_public_key().decode("ascii", "replace").strip()
         try:
             known = await self._core.auth.key_known(line, read_login_name(username).account)
+        except StorageUnavailable as error:
+            log.warning("login_refused", address=self._address, method="key", code=error.code)
+            self.refuse(error.message)
+            return False
         except Exception:
             log.exception("login_broken", address=self._address, method="key")
             self.refuse(_BROKEN)
@@ -234,7 +238,7 @@ class FrontDoor(asyncssh.SSHServer):
         shown = clean(account, 64)
         try:
             actor = await self._core.auth.password_login(account, password, origin="ssh", address=self._address)
-        except (Suspended, RateLimited) as error:
+        except (Suspended, RateLimited, StorageUnavailable) as error:
             log.info("login_refused", account=shown, address=self._address, method="password", code=error.code)
             return error.message
         except OpenLXDError as error:
@@ -266,7 +270,8 @@ class FrontDoor(asyncssh.SSHServer):
                 raise Suspended(N_("This account is suspended."))
         except OpenLXDError as error:
             log.info("login_refused", user=believed, address=self._address, code=error.code)
-            self.refuse(error.message if isinstance(error, Suspended | RateLimited) else _SIGN_IN_AGAIN)
+            told = isinstance(error, Suspended | RateLimited | StorageUnavailable)
+            self.refuse(error.message if told else _SIGN_IN_AGAIN)
             return
         except Exception:
             log.exception("login_broken", address=self._address)

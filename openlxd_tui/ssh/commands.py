@@ -18,6 +18,7 @@ from openlxd_core.domain.errors import (
     NotFound,
     OpenLXDError,
     QuotaExceeded,
+    StorageUnavailable,
     Unauthenticated,
     ValidationFailed,
 )
@@ -39,6 +40,7 @@ _STATUS: tuple[tuple[type[OpenLXDError], int], ...] = (
     (QuotaExceeded, 5),
     (Conflict, 6),
     (LxdUnavailable, 7),
+    (StorageUnavailable, 9),
 )
 _WAIT_SECONDS_MAX = 86_400.0
 _COMMAND_MAX = 64 * 1024

@@ -11,7 +11,7 @@ import structlog
 
 from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.actor import SYSTEM
-from openlxd_core.domain.errors import ConfigurationError, Message, NotFound
+from openlxd_core.domain.errors import ConfigurationError, Message, NotFound, StorageUnavailable
 from openlxd_core.domain.feed import Change
 from openlxd_core.i18n import N_
 from openlxd_core.secrets import ensure_ssh_host_key
@@ -171,6 +171,10 @@ class SshConsole:
                 async with self.core.feed.subscribe(SYSTEM) as changes:
                     async for change in changes:
                         await self._on_change(change)
+            except StorageUnavailable as error:
+                log.warning("watch_waits", code=error.code)
+                await asyncio.sleep(1)
+                await self._check_everybody()
             except Exception:
                 log.exception("watch_broken")
                 await asyncio.sleep(1)
@@ -207,6 +211,9 @@ class SshConsole:
                 status = (await self.core.accounts.get(SYSTEM, user_id)).status
             except NotFound:
                 status = AccountStatus.DELETED
+            except StorageUnavailable as error:
+                log.warning("watch_waits", code=error.code)
+                continue
             except Exception:
                 log.exception("watch_broken")
                 continue

@@ -144,7 +144,7 @@ async def test_health_says_what_is_simulated_and_names_no_path(api: Api) -> None
     assert answer.status == 200
     assert body["data"]["status"] == "ok"
     assert body["data"]["lxd"]["simulated"] is True
-    assert body["data"]["database"] == {"reachable": True}
+    assert body["data"]["database"] == {"reachable": True, "writable": True, "error": ""}
     assert "/" not in str({**body["data"], "version": ""})
 
 

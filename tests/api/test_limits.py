@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -200,3 +202,32 @@ async def test_a_list_costs_lxd_nothing_and_no_query_grows_with_the_others(
             _count, plan = await real(connection, "EXPLAIN QUERY PLAN " + query, [1] * query.count("?"))  # type: ignore[arg-type]
             told = " | ".join(str(row["detail"]) for row in plan)
             assert "SCAN" not in told, f"{query}: {told}"
+
+
+async def test_a_database_that_another_process_holds_is_503_and_one_line(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change that waited for its whole patience says when to come again; the log has a line and no traceback."""
+    from openlxd_core.storage import client as storage_client
+
+    monkeypatch.setattr(storage_client, "PATIENCE_SECONDS", 0.3)
+    async with served(tmp_path) as (core, client):
+        alice = await add_user(core, "alice")
+        key = {"X-API-Key": await core.accounts.regenerate_key(alice)}
+        other = sqlite3.connect(
+            core.settings.state_dir / "openlxd.sqlite3", isolation_level=None, check_same_thread=False
+        )
+        for how, status in (("IMMEDIATE", 200), ("EXCLUSIVE", 503)):
+            await asyncio.to_thread(other.execute, f"BEGIN {how}")
+            with structlog.testing.capture_logs() as lines:
+                answer = await client.post("/api/v1/users/regenerate-key", headers=key)
+                read = await client.get("/api/v1/containers", headers=key)
+            other.execute("ROLLBACK")
+            assert (answer.status, (await answer.json())["error"]) == (503, "database_busy")
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert read.status == status
+            told = [line for line in lines if line["log_level"] in ("warning", "error")]
+            assert [line["code"] for line in told] == ["database_busy"] * (1 if status == 200 else 2)
+            assert all("exc_info" not in line for line in told)
+        other.close()
+        assert (await client.post("/api/v1/users/regenerate-key", headers=key)).status == 200

@@ -27,10 +27,11 @@ def test_every_error_has_an_exit_code() -> None:
     """The codes are a promise: a new error takes its parent's, and none is a bug."""
     assert {error.__name__: exits.EXIT_CODES.get(error) for error in error_tree() if error in exits.EXIT_CODES} == {
         "OpenLXDError": 1, "ValidationFailed": 2, "Unauthenticated": 4, "Forbidden": 4, "NotFound": 3, "Conflict": 6,
-        "QuotaExceeded": 5, "LxdUnavailable": 7,
+        "QuotaExceeded": 5, "LxdUnavailable": 7, "StorageUnavailable": 9,
     }  # fmt: skip
     assert exits.exit_code(errors.Busy("x")) == 6
     assert exits.exit_code(errors.OutcomeUnknown("x")) == 7
+    assert exits.exit_code(errors.StorageFull("x")) == 9
     assert exits.exit_code(errors.ConfigurationError("x")) == 1
 
 

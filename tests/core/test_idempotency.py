@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tortoise.connection import get_connection
 
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import Busy, ValidationFailed
 from openlxd_core.services.idempotency import FirstAnswer
 from openlxd_core.settings import Settings
-from tests.support.core import add_user
+from tests.support.core import add_user, eventually
 from tests.support.faulty_lxd import FaultyLxd
 
 
@@ -51,3 +52,21 @@ async def test_a_failure_of_ours_and_a_dead_process_free_the_key(settings: Setti
         assert await core.idempotency.begin(alice, "a", "digest") is None
     async with open_core(settings, lxd=lxd) as core:
         assert await core.idempotency.begin(alice, "a", "digest") is None
+
+
+async def test_an_answer_that_cannot_be_kept_now_is_kept_later(core: Core, alice: Actor) -> None:
+    """What was done is answered, and the same request gets that answer once the database takes writes again."""
+    connection = get_connection("default")
+    assert await core.idempotency.begin(alice, "k", "request") is None
+    await connection.execute_script("PRAGMA query_only = ON")
+    await core.idempotency.finish(alice, "k", 201, {"made": 1})
+    await connection.execute_script("PRAGMA query_only = OFF")
+
+    async def kept() -> bool:
+        try:
+            first = await core.idempotency.begin(alice, "k", "request")
+        except Busy:
+            return False
+        return first == FirstAnswer(201, {"made": 1})
+
+    await eventually(kept, "kept")

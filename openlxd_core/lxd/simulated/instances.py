@@ -59,10 +59,12 @@ class SimulatedInstances(SimulatedCalls):
                 await self._take("create_instance", progress)
             finally:
                 # LXD itself goes on when its client goes away: a cancelled caller changes nothing here
-                with self.world.change() as state:
+                def created(state: State) -> None:
                     if (entry := state["instances"].get(key)) is not None:
                         entry["busy"], entry["half"] = [], False
                         note(state, "instance-created", spec.project, spec.name)
+
+                await self.world.settle(created)
                 self._wake()
         if progress is not None:
             progress(100)
@@ -206,8 +208,8 @@ class SimulatedInstances(SimulatedCalls):
         try:
             await self._take(verb)
         finally:
-            with suppress(NotFound), self.world.change() as state:
-                entry_of(state, project, name)["busy"] = []
+            with suppress(NotFound):
+                await self.world.settle(lambda state: entry_of(state, project, name).update(busy=[]))
 
     def _instance(self, state: State, entry: Mapping[str, Any]) -> Instance:
         described = clean(state["images"].get(entry["image"], {}).get("description", ""), 200)

@@ -5,17 +5,22 @@ The file is JSON, changed under a lock and replaced in one step, so that the SSH
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from openlxd_core.domain.errors import StorageFull, storage_full
+
 EVENTS_KEPT = 500
 """At least: a stream that wakes up later than that has missed some."""
+SETTLE_SECONDS = 0.5
 State = dict[str, Any]
 
 _IMAGES = (
@@ -89,6 +94,16 @@ class World:
             yield self._state
             self._store()
 
+    async def settle(self, change: Callable[[State], None]) -> None:
+        """Make a change that cannot be refused: the end of what LXD has begun. Waits while the disk is full."""
+        while True:
+            try:
+                with self.change() as state:
+                    change(state)
+                return
+            except StorageFull:
+                await asyncio.sleep(SETTLE_SECONDS)
+
     def _load(self) -> None:
         assert self._path is not None
         try:
@@ -99,8 +114,14 @@ class World:
     def _store(self) -> None:
         assert self._path is not None
         scratch = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
-        scratch.write_text(json.dumps(self._state))
-        os.replace(scratch, self._path)
+        try:
+            scratch.write_text(json.dumps(self._state))
+            os.replace(scratch, self._path)
+        except OSError as error:
+            scratch.unlink(missing_ok=True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise storage_full() from error
+            raise
 
 
 def note(state: State, action: str, project: str, name: str) -> None:
