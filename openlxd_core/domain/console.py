@@ -17,6 +17,9 @@ class ExecSession(Protocol):
     async def write_eof(self) -> None:
         """End the input."""
 
+    async def close_output(self) -> None:
+        """Nobody reads the output any more: the command's next write to it fails (SIGPIPE); a terminal hangs up."""
+
     async def resize(self, width: int, height: int) -> None:
         """Tell the terminal's new size."""
 
@@ -27,4 +30,6 @@ class ExecSession(Protocol):
         """The exit status (128 + n where a signal n ended it). Raises OutcomeUnknown if LXD went away."""
 
     async def close(self) -> None:
-        """End it on purpose: LXD kills the command when its control socket closes. Safe to call twice."""
+        """End it on purpose, with every process that the command started and that is no daemon; they hear a hang-up
+        first. What a command left behind when it ended by itself goes on. Safe to call twice.
+        """

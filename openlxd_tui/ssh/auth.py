@@ -21,6 +21,7 @@ from openlxd_core.domain.errors import Message, OpenLXDError, RateLimited, Stora
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, Translator
 from openlxd_tui.ssh import limits
+from openlxd_tui.ssh.channel import ConsoleChannel
 
 if TYPE_CHECKING:
     from openlxd_tui.ssh.server import SshConsole
@@ -298,9 +299,9 @@ class FrontDoor(asyncssh.SSHServer):
 
     # what a connection may open
 
-    def session_requested(self) -> Coroutine[Any, Any, ConsoleSession]:
+    def session_requested(self) -> tuple[ConsoleChannel, Coroutine[Any, Any, ConsoleSession]]:
         """A session, if there is room for one more."""
-        return self._open_session()
+        return ConsoleChannel.of(self._conn), self._open_session()
 
     async def _open_session(self) -> ConsoleSession:
         from openlxd_tui.ssh.session import ConsoleSession

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from openlxd_tui.ssh.session import ConsoleSession
 
 DONE, FAILED, USAGE = 0, 1, 2
+TIMED_OUT = 124
+"""As timeout(1) says it: the time is over, and what was waited for goes on."""
 _STATUS: tuple[tuple[type[OpenLXDError], int], ...] = (
     (ValidationFailed, USAGE),
     (NotFound, 3),
@@ -264,7 +266,7 @@ async def _wait(session: ConsoleSession, words: Words) -> int:
     container = await session.core.containers.get(session.actor, name)
     if container.operation_id:
         operation = await session.core.operations.wait(session.actor, container.operation_id, seconds)
-        return _outcome(session, words, operation)
+        return _outcome(session, words, operation, waited=True)
     if words.json:
         _print_json(session, _record(container))
     return DONE
@@ -272,13 +274,16 @@ async def _wait(session: ConsoleSession, words: Words) -> int:
 
 async def _follow(session: ConsoleSession, words: Words, operation: Operation) -> int:
     """Wait for what was begun, unless the caller does not want to."""
-    if "no-wait" not in words.flags:
+    waited = "no-wait" not in words.flags
+    if waited:
         seconds = _seconds(words.options.get("timeout", "600"))
         operation = await session.core.operations.wait(session.actor, operation.id, seconds)
-    return _outcome(session, words, operation)
+    return _outcome(session, words, operation, waited=waited)
 
 
-def _outcome(session: ConsoleSession, words: Words, operation: Operation) -> int:
+def _outcome(session: ConsoleSession, words: Words, operation: Operation, *, waited: bool) -> int:
+    """Print how ``operation`` stands; the exit status."""
+    timed_out = waited and not operation.ended
     failed = operation.status in (OperationStatus.FAILED, OperationStatus.CANCELLED)
     reason = clean(operation.error.text(_)) if operation.error is not None else ""
     if words.json:
@@ -296,12 +301,18 @@ def _outcome(session: ConsoleSession, words: Words, operation: Operation) -> int
         )
     elif failed:
         session.say_error(reason or _("This has failed."))
+    elif timed_out:
+        session.say_error(
+            _("{name}: still under way ({progress} %) when the time was over. It goes on.").format(
+                name=operation.target, progress=operation.progress
+            )
+        )
     elif not operation.ended:
         session.say(_("{name}: under way ({progress} %).").format(name=operation.target, progress=operation.progress))
     else:
         session.say(_("{name}: done.").format(name=operation.target))
     if not failed:
-        return DONE
+        return TIMED_OUT if timed_out else DONE
     return next((status for kind, status in _STATUS if kind.code == operation.error_code), FAILED)
 
 

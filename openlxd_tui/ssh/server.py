@@ -17,6 +17,7 @@ from openlxd_core.i18n import N_
 from openlxd_core.secrets import ensure_ssh_host_key
 from openlxd_tui.ssh.apps import make_console_app, share_process
 from openlxd_tui.ssh.auth import FrontDoor
+from openlxd_tui.ssh.channel import SERVER_VERSION
 from openlxd_tui.ssh.limits import DoorLimits
 from openlxd_tui.ssh.memory import Memory
 
@@ -77,7 +78,7 @@ class SshConsole:
                 settings.ssh_host,
                 settings.ssh_port,
                 server_host_keys=[str(host_key)],
-                server_version="OpenLXD",
+                server_version=SERVER_VERSION,
                 kex_algs=KEX,
                 encryption_algs=ENCRYPTION,
                 mac_algs=MAC,

@@ -49,6 +49,7 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         self._app: Any = None
         self._farewell: Message | None = None
         self._lost = False
+        self._unread = False
         self.has_terminal = False
         self.kind: TerminalKind = judge_terminal(None, {})
         self.size: tuple[int, int] = clamp_size(0, 0)
@@ -116,6 +117,14 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         sink = self._intake.sink
         if sink is not None and hasattr(sink, "signalled"):
             sink.signalled(signal)
+
+    def reader_gone(self) -> None:
+        """Nobody reads our output any more, as when the other end of the client's pipe has closed."""
+        self._unread = True
+        if self.has_terminal and self._app is not None:
+            self._app.exit()
+        elif hasattr(self._intake.sink, "reader_gone"):
+            self._intake.sink.reader_gone()
 
     def break_received(self, msec: int) -> bool:
         """Nothing here is a serial line."""
@@ -273,6 +282,8 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
     def attach(self, sink: Any) -> None:
         """Give input and window sizes to ``sink`` from now on, first what came before it."""
         self._intake.attach(sink)
+        if self._unread:
+            self.reader_gone()
 
     def detach(self, sink: Any) -> None:
         """Stop doing so, if ``sink`` is the one."""

@@ -82,6 +82,7 @@ class Pipe:
         self._eof = False
         self._size: tuple[int, int] | None = None
         self._signals: deque[int] = deque()
+        self._unread = False
         self._typed = asyncio.Event()
         self._told = asyncio.Event()
         self._room = asyncio.Event()
@@ -135,6 +136,9 @@ class Pipe:
             while True:
                 await self._told.wait()
                 self._told.clear()
+                if self._unread:
+                    self._unread = False
+                    await self._session.close_output()
                 while self._signals:
                     await self._session.signal(self._signals.popleft())
                 if self._size is not None:
@@ -155,6 +159,11 @@ class Pipe:
         """The client will send no more."""
         self._eof = True
         self._typed.set()
+
+    def reader_gone(self) -> None:
+        """Nobody reads the output any more."""
+        self._unread = True
+        self._told.set()
 
     def resized(self, width: int, height: int) -> None:
         """The window has another size now."""

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.contract.rig import Rig, output, until
+from tests.contract.rig import Rig, eventually, output, until
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +116,79 @@ async def test_closing_kills_the_command(rig: Rig) -> None:
     session = await rig.exec(["sleep", "4321"])
     await session.close()
     assert b"4321" not in (await rig.run("ps"))[1]
+
+
+@pytest.mark.parametrize("terminal", [None, (80, 24)], ids=["pipe", "terminal"])
+@pytest.mark.parametrize(
+    "script",
+    ["sleep 4321; true", "sleep 4321 & sleep 4322; true", "(sleep 4321 &) ; sleep 4322; true", "yes 4321 | sleep 4322"],
+)
+async def test_closing_ends_all_that_the_command_started(
+    rig: Rig, script: str, terminal: tuple[int, int] | None
+) -> None:
+    """Not only the one process that LXD knows: its children, and theirs."""
+    session = await rig.exec(["sh", "-c", script], terminal=terminal)
+    await asyncio.sleep(0.2)
+    if rig.kind == "real":
+        assert b"432" in (await rig.run("ps"))[1]
+    await session.close()
+
+    async def gone() -> bool:
+        return b"432" not in (await rig.run("ps"))[1]
+
+    await eventually(gone, 5)
+
+
+async def test_closing_kills_what_ignores_a_hang_up(rig: Rig) -> None:
+    """There is time to tidy up, and an end to it."""
+    session = await rig.exec(["sh", "-c", "trap '' HUP TERM; sleep 4321; sleep 4322; sleep 4323"])
+    await asyncio.sleep(0.2)
+    await session.close()
+    assert b"432" not in (await rig.run("ps"))[1]
+
+
+async def test_closing_leaves_a_daemon_alone(rig: Rig) -> None:
+    """What has a session of its own, as a daemon has, was started to stay; so was what a command leaves at its end."""
+    if rig.kind != "real":
+        pytest.skip("the pretend shell has no processes")
+    session = await rig.exec(["sh", "-c", "setsid sleep 777 </dev/null >/dev/null 2>&1 & sleep 4321"])
+    await asyncio.sleep(0.2)
+    await session.close()
+    assert (await rig.run("sh", "-c", "sleep 778 </dev/null >/dev/null 2>&1 &"))[0] == 0
+    found = (await rig.run("ps"))[1]
+    assert b"sleep 777" in found
+    assert b"sleep 778" in found
+    assert b"4321" not in found
+
+
+async def test_a_command_that_nobody_reads_gets_a_broken_pipe(rig: Rig) -> None:
+    """Its next write fails, as in a shell's pipe; what stands behind it in the script still runs."""
+    session = await rig.exec(["sh", "-c", "yes; echo ended $? >&2"])
+    assert (await session.read())[0] == 1
+    await session.close_output()
+    async with asyncio.timeout(10):
+        assert (await output(session))[1] == b"ended 141\n"
+        assert await session.wait() == 0
+    await session.close()
+
+
+async def test_a_terminal_that_nobody_reads_hangs_up(rig: Rig) -> None:
+    """The command on it ends."""
+    session = await rig.exec(["yes"], terminal=(80, 24))
+    await session.read()
+    await session.close_output()
+    async with asyncio.timeout(10):
+        await output(session)
+        assert await session.wait() == 129
+    await session.close()
+
+
+async def test_errors_come_alone_however_they_begin(rig: Rig) -> None:
+    """Nothing of ours stands on stderr, also where the command writes numbers to it at once."""
+    session = await rig.exec(["sh", "-c", "echo 123 >&2; echo 456 >&2"])
+    assert (await output(session))[1] == b"123\n456\n"
+    await session.close()
+    assert (await rig.run("sh", "-c", "env; true"))[1].count(b"openlxd") == 0
 
 
 async def test_a_signal_reaches_the_command(rig: Rig) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -112,9 +115,87 @@ def test_a_slow_reader_gets_it_all(house: House) -> None:
     assert sha(got) == sha(data)
 
 
+def processes(house: House) -> str:
+    """What runs in web1."""
+    return exec_web1(house, "ps").stdout.decode()
+
+
+def gone(house: House, word: str, seconds: float = 15) -> bool:
+    """Whether nothing that has ``word`` in it runs in web1, soon."""
+    deadline = time.monotonic() + seconds
+    while word in processes(house):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [("yes", 141), ("sh -c 'yes; exit 5'", 5), ("sh -c 'yes 777 | cat; exit 6'", 6)]
+)
+def test_output_that_nobody_reads_ends_the_command(house: House, command: str, status: int) -> None:
+    """``ssh … exec web1 -- yes | head -1``, with its input held open."""
+    ssh = ssh_command(house.ssh.port, "exec", "web1", "--", command, key=house.alice.key)
+    script = '{ "$@"; echo $? >&2; } | head -n 1'
+    with subprocess.Popen(
+        ["bash", "-c", script, "bash", *ssh], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as pipeline:
+        assert pipeline.wait(30) == 0
+        assert pipeline.stdout is not None
+        assert pipeline.stderr is not None
+        assert pipeline.stdout.read() in (b"y\n", b"777\n")
+        assert pipeline.stderr.read() == f"{status}\n".encode()
+    assert gone(house, "yes")
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipe", "terminal"])
+@pytest.mark.parametrize(
+    "command", ["sleep 4321", "sh -c 'sleep 4321; true'", "sh -c '(sleep 4321 &); cat; sleep 4321'", "yes 4321"]
+)
+def test_a_client_that_is_killed_leaves_no_process(house: House, command: str, tty: bool) -> None:
+    """The command, its children and theirs: by SIGKILL of the client, in the middle of input and output."""
+    ssh = ssh_command(house.ssh.port, "exec", "web1", "--", command, key=house.alice.key)
+    ssh[1:1] = ["-tt"] if tty else []
+    with subprocess.Popen(ssh, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
+        deadline = time.monotonic() + 20
+        while "4321" not in processes(house):
+            assert time.monotonic() < deadline
+        client.kill()
+    assert gone(house, "4321")
+
+
+def test_a_session_killed_on_a_shared_connection_leaves_no_process(house: House, tmp_path: Path) -> None:
+    """With ControlMaster the connection lives on; the one session's channel is closed, its input still on the way."""
+    master = [*ssh_command(house.ssh.port, key=house.alice.key), "-N"]
+    shared = ["-o", f"ControlPath={tmp_path}/mux"]
+    master[1:1] = ["-M", *shared]
+    with subprocess.Popen(master) as holding:
+        try:
+            deadline = time.monotonic() + 20
+            while not (tmp_path / "mux").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            ssh = ssh_command(
+                house.ssh.port, "exec", "web1", "--", "sh", "-c", "'sleep 4321; true'", key=house.alice.key
+            )
+            ssh[1:1] = shared
+            with subprocess.Popen(ssh, stdin=subprocess.PIPE, bufsize=0) as client:
+                writing = threading.Thread(target=_write_all, args=(client, bytes(4 * MIB)))
+                writing.start()
+                while "4321" not in processes(house):
+                    assert time.monotonic() < deadline
+                client.kill()
+                writing.join()
+            assert gone(house, "4321")
+            assert holding.poll() is None
+        finally:
+            holding.terminate()
+
+
 def _write_all(process: subprocess.Popen[bytes], data: bytes) -> None:
     assert process.stdin is not None
     view = memoryview(data)
-    while view:
-        view = view[process.stdin.write(view) :]
-    process.stdin.close()
+    with contextlib.suppress(BrokenPipeError):
+        while view:
+            view = view[process.stdin.write(view) :]
+        process.stdin.close()

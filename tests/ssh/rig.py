@@ -74,6 +74,9 @@ class WatchedShell:
     async def write_eof(self) -> None:
         self.end(0)
 
+    async def close_output(self) -> None:
+        self.put(2, b"[nobody reads]")
+
     async def resize(self, width: int, height: int) -> None:
         self.put(1, f"[{width}x{height}]".encode())
 

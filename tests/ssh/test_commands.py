@@ -93,6 +93,20 @@ async def test_a_container_comes_and_goes_by_commands(rig: Rig) -> None:
         assert json.loads((await bob.run("list --json")).stdout) == []
 
 
+async def test_a_wait_that_runs_out_of_time_says_so(rig: Rig) -> None:
+    """Exit status 124, as timeout(1): never 0 for what is not done. --no-wait does not wait, and is done."""
+    rig.lxd.delay("start", 60)
+    async with rig.connect() as alice:
+        assert (await alice.run("stop web1")).exit_status == 0
+        late = await alice.run("start web1 --timeout 0.2")
+        assert (late.exit_status, late.stdout) == (124, "")
+        assert "web1: still under way" in late.stderr
+        late = await alice.run("wait web1 --timeout 0.1 --json")
+        assert (late.exit_status, json.loads(late.stdout)["status"]) == (124, "running")
+        busy = await alice.run("stop web1 --no-wait")
+        assert busy.exit_status == 6
+
+
 async def test_bytes_and_the_exit_status_pass_through(rig: Rig) -> None:
     """exec, a container's name, and openlxd+name@host reach the container: input, both outputs, status."""
     async with rig.connect() as connection:

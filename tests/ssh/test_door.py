@@ -74,7 +74,7 @@ async def test_too_many_from_one_address_are_turned_away(tmp_path: Path) -> None
     async with running(tmp_path, ssh_per_address=5) as rig:
         idle = [await asyncio.open_connection("127.0.0.1", rig.port) for _ in range(5)]
         for reader, _writer in idle:
-            assert (await reader.readline()).startswith(b"SSH-2.0-OpenLXD")
+            assert (await reader.readline()).startswith(b"SSH-2.0-OpenSSH_compatible_OpenLXD")
         answer = await send_and_listen(rig.port, b"SSH-2.0-late\r\n")
         assert b"Too many connections" in answer
         assert b"SSH-2.0" not in answer

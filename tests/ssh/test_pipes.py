@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.ssh.rig import Rig, running
+from tests.support.core import eventually
 from tests.support.faulty_lxd import FaultyLxd
 
 KIB, MIB = 1024, 1024 * 1024
@@ -142,6 +143,58 @@ async def test_half_closed_is_not_closed(rig: Rig) -> None:
     status, out, _err = await pipe(rig, key, "exec", "web1", "--", "sh", "-c", "'sleep 0.5; cat; exit 7'", data=data)
     assert status == 7
     assert same(out, data)
+
+
+async def test_output_that_nobody_reads_ends_the_command(rig: Rig) -> None:
+    """``ssh … exec web1 -- yes | head -1``: OpenSSH's client says that its output is closed, and the command ends."""
+    _, key = await rig.register_key(rig.alice)
+    ssh = rig.ssh_command("-o", "LogLevel=ERROR", "-i", key, "alice@127.0.0.1", "exec", "web1", "--")
+    for command in (["yes"], ["sh", "-c", "'yes; exit 5'"], ["sh", "-c", "'cat; exit 5'"]):
+        process = await asyncio.create_subprocess_exec(
+            "bash", "-c", '"$@" | head -c 100 | wc -c; echo ${PIPESTATUS[0]}', "bash", *ssh, *command,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdin is not None
+        process.stdin.write(random.Random(9).randbytes(MIB))  # held open: only the output closes
+        out, _err = await asyncio.wait_for(_finish(process), 20)
+        assert out.split() == [b"100", b"141" if command == ["yes"] else b"5"]
+        process.stdin.close()
+    await eventually(lambda: not any(rig.lxd._sessions.values()), "every command ended")
+
+
+async def _finish(process: asyncio.subprocess.Process) -> tuple[bytes, None]:
+    assert process.stdout is not None
+    out = await process.stdout.read()
+    await process.wait()
+    return out, None
+
+
+async def test_a_client_that_is_killed_takes_its_command_along(rig: Rig) -> None:
+    """Also while the command reads nothing, and input waits for it on the way."""
+    _, key = await rig.register_key(rig.alice)
+    process = await asyncio.create_subprocess_exec(
+        *rig.ssh_command("-i", key, "alice@127.0.0.1", "exec", "web1", "--", "sleep", "1000"),
+        stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdin is not None
+    process.stdin.write(bytes(4 * MIB))
+    await eventually(lambda: any(rig.lxd._sessions.values()), "the command running")
+    process.kill()
+    await process.wait()
+    await eventually(lambda: not any(rig.lxd._sessions.values()), "the command ended")
+
+
+async def test_a_channel_closed_on_a_living_connection_ends_its_command(rig: Rig) -> None:
+    """As a multiplexed client does it when one of its sessions is killed; input that nobody took is no obstacle."""
+    async with rig.connect() as connection:
+        process = await connection.create_process("exec web1 -- sleep 1000", encoding=None)
+        process.stdin.write(bytes(4 * MIB))
+        await eventually(lambda: any(rig.lxd._sessions.values()), "the command running")
+        await asyncio.sleep(0.2)  # the way is full
+        process.channel.abort()
+        await eventually(lambda: not any(rig.lxd._sessions.values()), "the command ended")
+        await eventually(lambda: rig.console.limits.sessions == 0, "the session gone")
+        assert (await connection.run("whoami")).stdout == "alice\n"
 
 
 async def test_64_mib_come_back_as_they_went(rig: Rig) -> None:

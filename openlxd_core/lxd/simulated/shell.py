@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import re
 import shlex
+import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,6 +44,10 @@ class Exit(Exception):
 
     def __init__(self, status: int) -> None:
         self.status = status
+
+
+class BrokenPipe(Exception):
+    """Nobody reads what a command writes: it is ended by SIGPIPE."""
 
 
 class Input:
@@ -142,10 +147,13 @@ class Shell:
         if command is None:
             return None
         self._to = number
-        result = await command(args)
-        if isinstance(result, int):
-            return result
-        await self._out(number, result.encode())
+        try:
+            result = await command(args)
+            if isinstance(result, int):
+                return result
+            await self._out(number, result.encode())
+        except BrokenPipe:
+            return 128 + signal.SIGPIPE
         return 0
 
     async def _shell(self, args: Sequence[str]) -> int:
@@ -286,7 +294,7 @@ class SimulatedExec:
         self._line = b""
         self._escape = b""
         self._job: asyncio.Task[int | None] | None = None
-        self._ended = self._closed = False
+        self._ended = self._closed = self._unread = False
         self._killed = 0
         self._lost = False
         self._writing = asyncio.Lock()
@@ -337,6 +345,8 @@ class SimulatedExec:
         if self._terminal:
             number, data = 1, data.replace(b"\n", b"\r\n")
         for start in range(0, len(data), CHUNK):
+            if self._unread and number == 1:
+                raise BrokenPipe
             await self._output.put((number, data[start : start + CHUNK]))
 
     # -- the port ----------------------------------------------------------------------------------------------------
@@ -412,6 +422,12 @@ class SimulatedExec:
             self._kill(2)
         else:
             self._enter(b"\n")
+
+    async def close_output(self) -> None:
+        """Nobody reads the output any more."""
+        if self._terminal:
+            self._kill(signal.SIGHUP)
+        self._unread = True
 
     async def resize(self, width: int, height: int) -> None:
         """Tell the terminal's new size."""
