@@ -22,6 +22,8 @@ def is_harmful(character: str) -> bool:
 
 def clean(text: str, limit: int = 500) -> str:
     """``text`` in one line, without harmful characters, at most ``limit`` characters."""
+    if text.isascii() and text.isprintable():  # nearly all there is: the screens clean every cell with each paint
+        return text if len(text) <= limit else text[: limit - 1] + "…"
     kept = "".join(" " if c in "\n\r\t" else c for c in text[: limit * 4] if c in "\n\r\t" or not is_harmful(c))
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
 

@@ -250,7 +250,15 @@ def _last_used(key: SshKey) -> Cell:
 
 _KEY_COLUMNS: list[Column[SshKey]] = [
     Column(
-        "name", N_("SSH key"), lambda k, _w: ((clean(k.name, 60) or "–", "text"),), 12, 0, 2, 30, sort=lambda k: k.name
+        "name",
+        N_("SSH key"),
+        lambda k, _w: ((clean(k.name, 60) or "–", "text"),),
+        12,
+        0,
+        2,
+        30,
+        fair=16,
+        sort=lambda k: k.name,
     ),
     Column("type", N_("Type"), lambda k, _w: ((clean(k.public_key.split(" ")[0], 40), "quiet"),), 12, 3, 1, 20),
     Column("fingerprint", N_("Fingerprint"), lambda k, _w: ((clean(k.fingerprint, 60), "text"),), 20, 1, 3, 50),

@@ -104,7 +104,7 @@ class SnapshotsPage(Page):
     def _columns() -> list[Column[Snapshot]]:
         return [
             Column("name", N_("Name"), lambda s, _w: ((clean(s.name, 40), "text"),), 16, 0, 2, 40,
-                   sort=lambda s: s.name),
+                   fair=24, sort=lambda s: s.name),
             Column("state", N_("State"), lambda s, _w: _state(s), 14, 2),
             Column("created", N_("Taken"), lambda s, _w: ((moment(s.created_at), "quiet"),), 16, 3,
                    sort=lambda s: s.created_at.timestamp(), largest_first=True),

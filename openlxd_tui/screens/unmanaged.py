@@ -118,7 +118,7 @@ class UnmanagedPage(Page):
     def _columns() -> list[Column[UnmanagedInstance]]:
         return [
             Column("name", N_("Name"), lambda i, _w: ((clean(i.name, 63), "text"),), 14, 0, 2, 40,
-                   sort=lambda i: i.name),
+                   fair=20, sort=lambda i: i.name),
             Column("state", N_("State"), lambda i, _w: _state(i), 11, 1, sort=lambda i: i.status.value),
             Column("project", N_("Project"), lambda i, _w: ((clean(i.project, 63), "quiet"),), 12, 2, 1, 30,
                    sort=lambda i: i.project),

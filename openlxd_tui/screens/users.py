@@ -77,7 +77,7 @@ class UsersPage(Page):
     def _columns(self) -> list[Column[User]]:
         return [
             Column("username", N_("User name"), lambda u, _w: ((clean(u.username, 64), "text"),), 12, 0, 2, 32,
-                   sort=lambda u: u.username),
+                   fair=18, sort=lambda u: u.username),
             Column("state", N_("State"), lambda u, _w: account_cell(u), 11, 1, sort=lambda u: u.status.value),
             Column("role", N_("Role"), lambda u, _w: ((_(ROLE_WORDS[u.role]), _role_tint(u)),), 7, 3,
                    sort=lambda u: u.role.value),

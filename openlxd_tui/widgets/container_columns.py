@@ -24,10 +24,10 @@ def container_columns(usage_of: Callable[[Container], Usage | None], *, owner: b
     """Name, state, addresses, use, image, age; and the owner, where everybody's containers are shown."""
     columns: list[Column[Container]] = [
         Column("name", N_("Name"), lambda c, _w: ((clean(c.name, 63), "text"),), 11, 0, 3, 40,
-               sort=lambda c: c.name),
+               fair=20, sort=lambda c: c.name),
         Column("state", N_("State"), lambda c, _w: state_cell(c), 11, 1, sort=lambda c: c.status.value),
         Column("ipv4", "IPv4", lambda c, _w: address(c.ipv4), 15, 2, sort=lambda c: _by_number(c.ipv4)),
-        Column("ipv6", "IPv6", lambda c, _w: address(c.ipv6), 18, 8, 4, 39),
+        Column("ipv6", "IPv6", lambda c, _w: address(c.ipv6), 18, 8),
         Column(
             "cpu", N_("CPU"), lambda c, _w: cpu_cell(usage_of(c), c.cpu), 5, 4, align="right",
             sort=lambda c: u.cpu_percent if (u := usage_of(c)) else None, largest_first=True, live=True,

@@ -136,8 +136,8 @@ def offer_columns() -> list[Column[Offer]]:
     """Name, state, code name, architecture, variant, size, build, end of life."""
     return [
         Column("alias", N_("Name"), lambda o, _w: _named(o.alias, pinned=o.pinned, hidden=o.hidden), 18, 0, 3, 44,
-               sort=lambda o: o.alias),
-        Column("state", N_("State"), lambda o, _w: offer_state(o), 21, 1, 0, 22,
+               fair=26, sort=lambda o: o.alias),
+        Column("state", N_("State"), lambda o, _w: offer_state(o), 21, 1,
                sort=lambda o: (not o.held, not o.published)),
         Column("release", N_("Release"), lambda o, _w: ((clean(o.release, 30), "quiet"),), 9, 5, 1, 16,
                sort=lambda o: o.release),
@@ -165,8 +165,8 @@ def image_columns() -> list[Column[Image]]:
     """Name, state, size, when it came, end of life, and which containers were made from it."""
     return [
         Column("alias", N_("Name"), lambda i, _w: _named(i.alias, pinned=i.pinned, hidden=False), 20, 0, 2, 40,
-               sort=lambda i: (i.private, i.alias)),
-        Column("state", N_("State"), lambda i, _w: image_state(i), 14, 1, 1, 18, sort=lambda i: i.status.value),
+               fair=26, sort=lambda i: (i.private, i.alias)),
+        Column("state", N_("State"), lambda i, _w: image_state(i), 14, 1, sort=lambda i: i.status.value),
         Column("architecture", N_("Architecture"),
                lambda i, _w: ((clean(offered_architecture(i.architecture), 20), "quiet"),), 12, 6,
                sort=lambda i: i.architecture),

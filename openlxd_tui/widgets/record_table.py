@@ -20,10 +20,13 @@ from textual.strip import Strip
 
 from openlxd_core.i18n import N_, _
 from openlxd_tui.present import Cell, Piece
-from openlxd_tui.widgets.columns import Column, Span
+from openlxd_tui.widgets.columns import GAP, Column, Span, in_order, keys_of
 from openlxd_tui.widgets.paint import fit, strip_of
+from openlxd_tui.widgets.table_layout import TableLayout
 
 T = TypeVar("T")
+MEASURED = 100
+"""As many rows are measured to lay the columns out, beside those in view: more would cost with each key of a search."""
 
 __all__ = ["Column", "RecordTable", "Span"]
 
@@ -99,7 +102,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         self._wanted: Callable[[T], bool] | None = None
         self._drawn: dict[int, tuple[str, tuple[Cell, ...]]] = {}
         self._layout_for: tuple[int, str] | None = None
-        self._placed: list[tuple[Column[T], int]] = []
+        self._layout = TableLayout(columns, span)
         self._room_for: tuple[Size, bool] | None = None
         self._width = 0
 
@@ -159,6 +162,9 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         if column is not None and column.live and self._in_order(self.rows) != self.rows:
             self._arrange()
             return
+        if self._lay_out():
+            self.refresh()
+            return
         for y, (key, cells) in list(self._drawn.items()):
             index = self.scroll_offset.y + y - 1
             if not 0 <= index < len(self.rows):
@@ -186,19 +192,9 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         return column.sort(record) if column is not None and column.sort is not None else None
 
     def _in_order(self, rows: list[T]) -> list[T]:
-        """``rows`` sorted. Records without a value come last either way, equal ones in the order of their keys."""
         if not self.sort_key:
             return rows[::-1] if self.reverse else rows
-        valued: list[tuple[Any, T]] = []
-        without: list[T] = []
-        for row in sorted(rows, key=self._key):
-            value = self._value(row)
-            if value is None:
-                without.append(row)
-            else:
-                valued.append((value, row))
-        valued.sort(key=lambda pair: pair[0], reverse=self.reverse)  # Python keeps equal ones in order here, too
-        return [row for _value, row in valued] + without
+        return in_order(rows, self._value, self._key, reverse=self.reverse)
 
     def _arrange(self, *, top: bool = False) -> None:
         before, index, count = self.current_key, 0 if top else self.cursor, len(self.rows)
@@ -219,6 +215,8 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         # rows that came or went above a scrolled view do not move what is read; a new order alone moves only rows
         anchored = stayed and self.scroll_offset.y > 0 and len(self.rows) != count
         self._show_cursor(self.cursor - line if anchored else None)
+        self._layout.forget()
+        self._lay_out(self.rows[:MEASURED])
         self.refresh()
         if self.current_key != before:
             self.post_message(self.Highlighted(self, self.current_key))
@@ -340,34 +338,22 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
 
     def _places(self) -> list[tuple[Column[T], int]]:
         """The columns that fit, each with its width."""
-        width = self._room()
-        if self._layout_for == (width, self.app.theme):
-            return self._placed
-        room = width - 2
-        kept: list[Column[T]] = []
-        for column in sorted(self.columns, key=lambda c: c.rank):
-            if not kept or room >= column.width + 2:
-                kept.append(column)
-                room -= column.width + (2 if len(kept) > 1 else 0)
-        widths = {column.key: column.width for column in kept}
-        if room < 0:
-            widths[kept[0].key] = max(1, kept[0].width + room)
-        room = max(0, room)
-        growing = [c for c in kept if c.grows]
-        while room > 0 and growing:
-            parts = sum(c.grows for c in growing)
-            share = max(1, room // parts)
-            for column in list(growing):
-                more = min(share * column.grows, column.most - widths[column.key], room)
-                widths[column.key] += more
-                room -= more
-                if widths[column.key] >= column.most:
-                    growing.remove(column)
-                if room <= 0:
-                    break
-        self._placed = [(c, widths[c.key]) for c in self.columns if c.key in widths]
+        if self._layout_for != (self._room(), self.app.theme):
+            self._lay_out(self.rows[:MEASURED])
+        return self._layout.placed
+
+    def _lay_out(self, measured: Sequence[T] = ()) -> bool:
+        """Allot the columns for ``measured`` rows, those measured before and those in view; whether that moved any."""
+        top, width = self.scroll_offset.y, self._room()
+        in_view = self.rows[top : top + max(1, self.size.height - 1)]
         self._layout_for = (width, self.app.theme)
-        return self._placed
+        return self._layout.renew(in_view, measured, width - 2, self.sort_key)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Other rows in view may need other widths."""
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value) and self._layout_for is not None:
+            self._lay_out()
 
     def _cells(self, record: T) -> tuple[Cell, ...]:
         span = self._span(record) if self._span else None
@@ -379,17 +365,13 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
             if index <= skip_to:
                 continue
             if span is not None and column.key == span.first:
-                shown = [i for i, key in enumerate(keys) if i >= index and key in self._keys_to(span)]
+                shown = [i for i, key in enumerate(keys) if i >= index and key in keys_of(span, self.columns)]
                 skip_to = max(shown)
-                width = sum(places[i][1] for i in range(index, skip_to + 1)) + 2 * (skip_to - index)
+                width = sum(places[i][1] for i in range(index, skip_to + 1)) + GAP * (skip_to - index)
                 cells.append(fit(span.cell(width), width))
             else:
                 cells.append(fit(column.cell(record, width), width, column.align))
         return tuple(cells)
-
-    def _keys_to(self, span: Span) -> list[str]:
-        keys = [column.key for column in self.columns]
-        return keys[keys.index(span.first) : keys.index(span.last) + 1]
 
     def _titles(self) -> Cell:
         pieces: list[Piece] = [(" ", "quiet")]

@@ -1,0 +1,54 @@
+"""How wide the columns of one table are, for what stands in its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from rich.cells import cell_len
+
+from openlxd_core.i18n import _
+from openlxd_tui.widgets.columns import Column, Span, allot, keys_of
+from openlxd_tui.widgets.paint import width_of
+
+T = TypeVar("T")
+_WIDE = 1000
+"""A width in which every cell shows all it has."""
+
+
+class TableLayout(Generic[T]):
+    """The columns that are shown, each with its width.
+
+    What columns need only grows until :meth:`forget`, so that they do not move to and fro while one scrolls.
+    """
+
+    def __init__(self, columns: Sequence[Column[T]], span: Callable[[T], Span | None] | None) -> None:
+        self.placed: list[tuple[Column[T], int]] = []
+        self._columns = columns
+        self._span = span
+        self._needs: dict[str, int] = {}
+
+    def forget(self) -> None:
+        """The rows are others: measure them anew."""
+        self._needs.clear()
+
+    def renew(self, in_view: Sequence[T], measured: Sequence[T], room: int, sort_key: str) -> bool:
+        """Allot ``room`` cells for the rows in view, those ``measured`` and those seen before; whether any moved."""
+        seen = self._measure(in_view, sort_key)
+        for found in (seen, self._measure(measured, sort_key)):
+            for key, need in found.items():
+                self._needs[key] = max(need, self._needs.get(key, 0))
+        before = self.placed
+        self.placed = allot(self._columns, self._needs, seen, room)
+        return self.placed != before
+
+    def _measure(self, rows: Sequence[T], sort_key: str) -> dict[str, int]:
+        """The cells that each column needs to cut neither its title (with its arrow) nor anything in these rows."""
+        needs = {c.key: cell_len(_(c.title)) + 2 * (c.key == sort_key) for c in self._columns}
+        for row in rows:
+            span = self._span(row) if self._span else None
+            spanned = keys_of(span, self._columns) if span is not None else ()
+            for column in self._columns:
+                if column.key not in spanned:
+                    needs[column.key] = max(needs[column.key], width_of(column.cell(row, _WIDE)))
+        return needs
