@@ -25,6 +25,7 @@ from openlxd_core.services.images import Images
 from openlxd_core.services.keys import Keys
 from openlxd_core.services.live import Live
 from openlxd_core.services.market import Market
+from openlxd_core.services.open_consoles import OpenConsoles
 from openlxd_core.services.operations import Operations
 from openlxd_core.services.passwords import Passwords
 from openlxd_core.services.quotas import Quotas
@@ -32,6 +33,7 @@ from openlxd_core.services.reconcile import Reconciler
 from openlxd_core.services.runner import Runner
 from openlxd_core.services.snapshots import Snapshots
 from openlxd_core.services.storage import Storage
+from openlxd_core.services.suspension import Suspensions
 from openlxd_core.services.system_key import SystemKey
 from openlxd_core.services.usage import UsageHistory
 from openlxd_core.services.workers import Workers
@@ -118,7 +120,10 @@ async def open_core(
         runner = Runner(gateway, live, operations, quotas)
         reconciler = Reconciler(gateway, operations, runner, workers, feed)
         market = Market(settings, gateway, live, images, operations, runner, workers, feed)
-        containers = Containers(settings, gateway, live, market, operations, runner)
+        suspensions = Suspensions(operations, runner)
+        reconciler.keep_suspended = suspensions.enforce
+        containers = Containers(settings, gateway, live, market, operations, runner, suspensions)
+        open_consoles = OpenConsoles(feed)
         usage = UsageHistory(gateway, live, workers)
         accounts = Accounts(settings, passwords)
         system_key = SystemKey(settings.keys_dir)
@@ -136,7 +141,7 @@ async def open_core(
             operations=operations,
             images=images,
             market=market,
-            consoles=Consoles(gateway, live),
+            consoles=Consoles(gateway, live, open_consoles),
             audit=Audit(),
             idempotency=idempotency,
             feed=feed,
@@ -150,7 +155,7 @@ async def open_core(
         try:
             await gateway.open()
             await feed.start()
-            jobs = [feed.run(), live.run(), live.sample(), storage.run()]
+            jobs = [feed.run(), live.run(), live.sample(), storage.run(), open_consoles.run()]
             if background:
                 jobs += [reconciler.run(), usage.run(), market.run()]
             tasks = [asyncio.create_task(job) for job in jobs]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from openlxd_api.answers import Answer, Paged, paged
-from openlxd_api.rails import Endpoints
+from openlxd_api.rails import Access, Endpoints
 from openlxd_api.schemas.base import Deleted, Pending, Waiting
 from openlxd_api.schemas.container import (
+    ContainerSuspension,
     ContainerView,
     NewContainer,
     Reinstall,
@@ -115,6 +116,25 @@ async def resume_container(
 ) -> ContainerView | Pending:
     """One that runs is a success."""
     return await _after(core, actor, waiter, await core.containers.resume(actor, name), query)
+
+
+@endpoints.post("/containers/{name}/suspend", access=Access.ADMIN, summary="Suspend a container")
+async def suspend_container(
+    core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting, body: ContainerSuspension
+) -> ContainerView | Pending:
+    """It is stopped, its shells end, and its owner can only look at it until it is unsuspended.
+
+    Succeeds in every state. Its owner's account and other containers stay as they are.
+    """
+    return await _after(core, actor, waiter, await core.containers.suspend(actor, name, body.reason), query)
+
+
+@endpoints.post("/containers/{name}/unsuspend", access=Access.ADMIN, summary="End a container's suspension")
+async def unsuspend_container(
+    core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting
+) -> ContainerView | Pending:
+    """It is started if it ran when it was suspended. One that is not suspended is a success."""
+    return await _after(core, actor, waiter, await core.containers.unsuspend(actor, name), query)
 
 
 @endpoints.post("/containers/{name}/reinstall", summary="Make it anew from its image or another")

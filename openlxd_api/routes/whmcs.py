@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openlxd_api.rails import Endpoints
+from openlxd_api.rails import Access, Endpoints
 from openlxd_api.schemas.base import Waiting
 from openlxd_api.schemas.container import (
     WhmcsConfig,
@@ -12,6 +12,7 @@ from openlxd_api.schemas.container import (
     WhmcsInfo,
     WhmcsNamed,
     WhmcsPending,
+    WhmcsSuspend,
 )
 from openlxd_api.waiting import Waiter
 from openlxd_core.bootstrap import Core
@@ -84,6 +85,28 @@ async def whmcs_restart(
     """One that is stopped is started."""
     found = await _which(core, actor, body.which)
     return await _after(core, actor, waiter, await core.containers.restart(actor, found.name), query)
+
+
+@endpoints.post(
+    "/whmcs/container/suspend", lenient=True, access=Access.ADMIN, raises=(404,), summary="Suspend a container"
+)
+async def whmcs_suspend(
+    core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsSuspend
+) -> WhmcsContainer | WhmcsPending:
+    """It is stopped and its owner locked out. One that is suspended, stopped, in error or missing is a success."""
+    found = await _which(core, actor, body.which)
+    return await _after(core, actor, waiter, await core.containers.suspend(actor, found.name, body.reason), query)
+
+
+@endpoints.post(
+    "/whmcs/container/unsuspend", lenient=True, access=Access.ADMIN, raises=(404,), summary="End its suspension"
+)
+async def whmcs_unsuspend(
+    core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
+) -> WhmcsContainer | WhmcsPending:
+    """It is started if it ran when it was suspended. One that is not suspended is a success."""
+    found = await _which(core, actor, body.which)
+    return await _after(core, actor, waiter, await core.containers.unsuspend(actor, found.name), query)
 
 
 @endpoints.post("/whmcs/container/delete", lenient=True, raises=(404,), summary="Remove it for good, running or not")

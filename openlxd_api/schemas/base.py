@@ -131,6 +131,8 @@ _DOING = {
     Kind.RESTART: "restarting",
     Kind.PAUSE: "pausing",
     Kind.RESUME: "resuming",
+    Kind.SUSPEND: "suspending",
+    Kind.UNSUSPEND: "unsuspending",
     Kind.DELETE: "deleting",
     Kind.RESIZE: "resizing",
     Kind.REINSTALL: "reinstalling",

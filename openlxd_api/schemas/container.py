@@ -61,6 +61,12 @@ class Reinstall(Body):
     """Its own image where it is left out."""
 
 
+class ContainerSuspension(Body):
+    """Why it is suspended; its owner reads it."""
+
+    reason: StrictStr = Field("", max_length=500)
+
+
 class RootPassword(Body):
     """A new password for root inside the container; it is kept nowhere."""
 
@@ -92,7 +98,12 @@ class ContainerView(View):
     disk_mb: int
     ipv4: str
     ipv6: str
+    suspended: bool
+    """Whether an admin has suspended it: it is kept stopped, and its owner can only look at it."""
     suspended_by: str
+    """Who suspended it, or an empty string."""
+    suspended_reason: str
+    suspended_at: datetime | None
     error: str
     """What went wrong, in the reader's language, or an empty string."""
     operation_id: str
@@ -115,7 +126,10 @@ class ContainerView(View):
             disk_mb=found.disk_mib,
             ipv4=found.ipv4,
             ipv6=found.ipv6,
+            suspended=found.suspended,
             suspended_by=found.suspended_by,
+            suspended_reason=found.suspended_reason,
+            suspended_at=found.suspended_at,
             error=found.error.text(_) if found.error else "",
             operation_id=found.operation_id,
             created_at=found.created_at,
@@ -291,6 +305,12 @@ class WhmcsNamed(Body):
         return self.name if self.name is not None else self.container_id or 0
 
 
+class WhmcsSuspend(WhmcsNamed):
+    """A container to suspend, and why; its owner reads the reason."""
+
+    reason: StrictStr = Field("", max_length=500)
+
+
 class WhmcsInfo(Body):
     """A container by its name or its id, in a query."""
 
@@ -348,6 +368,8 @@ class WhmcsDetails(WhmcsContainer):
     image: str
     error: str
     """What went wrong, in the reader's language, or an empty string."""
+    suspended: bool
+    suspended_reason: str
 
     @classmethod
     def of(cls, found: container.Container, status: str = "") -> WhmcsDetails:
@@ -359,6 +381,8 @@ class WhmcsDetails(WhmcsContainer):
             disk=found.disk_mib,
             image=found.image,
             error=found.error.text(_) if found.error else "",
+            suspended=found.suspended,
+            suspended_reason=found.suspended_reason,
         )
 
 

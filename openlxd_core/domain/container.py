@@ -65,6 +65,14 @@ class Container:
     wanted_ipv4: str = "auto"
     """``auto``, ``none``, or the address that it was made with."""
     wanted_ipv6: str = "auto"
+    suspended_reason: str = ""
+    """Why it is suspended, for its owner to read."""
+    suspended_at: datetime | None = None
+
+    @property
+    def suspended(self) -> bool:
+        """Whether an admin has suspended it: it is kept stopped, and its owner can only look at it."""
+        return bool(self.suspended_by)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     RESTART = "restart"
     PAUSE = "pause"
     RESUME = "resume"
+    SUSPEND = "suspend"
+    UNSUSPEND = "unsuspend"
     DELETE = "delete"
     RESIZE = "resize"
     REINSTALL = "reinstall"

@@ -22,6 +22,7 @@ class Action(StrEnum):
     CONTAINER_DELETE = "container.delete"
     CONTAINER_SHELL = "container.shell"
     CONTAINER_ADOPT = "container.adopt"
+    CONTAINER_SUSPEND = "container.suspend"
     CONTAINER_REINSTALL = "container.reinstall"
     CONTAINER_PASSWORD = "container.password"  # noqa: S105 - an action, not a password
     SNAPSHOT = "container.snapshot"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.console import ExecSession
 from openlxd_core.domain.container import State
-from openlxd_core.domain.errors import Conflict, Suspended, ValidationFailed
+from openlxd_core.domain.errors import Conflict, ValidationFailed
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.text import is_plain
 from openlxd_core.i18n import N_
@@ -16,7 +16,9 @@ from openlxd_core.lxd.gateway import LxdGateway
 from openlxd_core.services import audit
 from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container
+from openlxd_core.services.open_consoles import OpenConsoles
 from openlxd_core.services.records import to_container
+from openlxd_core.services.suspension import refuse_suspended
 from openlxd_core.storage.transaction import transaction
 
 LOGIN_SHELL = ("sh", "-c", "cd; if command -v bash >/dev/null 2>&1; then exec bash -l; else exec sh -l; fi")
@@ -35,9 +37,10 @@ _PASSWORD_SECONDS = 30.0
 class Consoles:
     """Opens them."""
 
-    def __init__(self, lxd: LxdGateway, live: Live) -> None:
+    def __init__(self, lxd: LxdGateway, live: Live, open_consoles: OpenConsoles) -> None:
         self._lxd = lxd
         self._live = live
+        self._open = open_consoles
 
     async def open(
         self,
@@ -50,12 +53,23 @@ class Consoles:
     ) -> ExecSession:
         """Run ``command`` (a login shell for None) in a running container, on a terminal of (width, height) if given.
 
-        Raises NotFound, Forbidden, Suspended, Conflict (not running), LxdUnavailable.
+        It ends with Suspended once the container is suspended. Raises NotFound, Forbidden, Suspended, Conflict (not
+        running), LxdUnavailable.
         """
-        container = to_container(await find_container(actor, name))
+        watched = self._open.watch(name)
+        try:
+            return await watched.begin(await self._begin(actor, name, command, terminal, term))
+        except BaseException:
+            self._open.forget(watched)
+            raise
+
+    async def _begin(
+        self, actor: Actor, name: str, command: Sequence[str] | None, terminal: tuple[int, int] | None, term: str
+    ) -> ExecSession:
+        row = await find_container(actor, name)
+        container = to_container(row)
         require(actor, Action.CONTAINER_SHELL, container)
-        if container.suspended_by and not actor.is_admin:
-            raise Suspended(N_("{name} is suspended."), name=container.name)
+        refuse_suspended(actor, row)
         if container.status is not State.RUNNING:
             raise Conflict(N_("{name} is not running. Start it first."), name=container.name)
         argv = list(command or LOGIN_SHELL)

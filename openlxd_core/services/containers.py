@@ -50,6 +50,7 @@ from openlxd_core.services.paging import Order, having, read_all, read_page
 from openlxd_core.services.quotas import project_name, quota_of, used_by
 from openlxd_core.services.records import to_container, to_user
 from openlxd_core.services.runner import Runner, to_state
+from openlxd_core.services.suspension import Suspensions, refuse_suspended
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
@@ -88,6 +89,7 @@ class Containers:
         market: Market,
         operations: Operations,
         runner: Runner,
+        suspensions: Suspensions,
     ) -> None:
         self._settings = settings
         self._lxd = lxd
@@ -95,6 +97,7 @@ class Containers:
         self._market = market
         self._operations = operations
         self._runner = runner
+        self._suspensions = suspensions
 
     async def list(self, actor: Actor) -> Sequence[Container]:
         """A tenant's own, an admin's all, by name. Costs LXD nothing."""
@@ -217,6 +220,7 @@ class Containers:
     @transaction
     async def _reserve_again(self, actor: Actor, name: str, choice: Choice) -> str:
         row = await find_container(actor, name)
+        refuse_suspended(actor, row, admins_too=True)
         if row.status != State.ERROR:
             raise Conflict(N_("Only a container that could not be made can be tried again."))
         await self._require_room(row.user_id, 1, row.cpu, row.memory_mb, row.disk_mb)
@@ -251,12 +255,13 @@ class Containers:
     @transaction
     async def _begin_power(self, actor: Actor, name: str, kind: Kind, allowed: set[State], args: dict[str, Any]) -> str:
         row = await find_container(actor, name)
-        if row.suspended_by and not actor.is_admin and kind is not Kind.STOP:
-            raise Suspended(N_("{name} is suspended."), name=row.name)
+        refuse_suspended(actor, row, admins_too=kind is not Kind.STOP)
         if row.operation_id:
             raise _busy(row)
         if State(row.status) not in allowed:
             raise _wrong_state(row)
+        if not row.suspended_by:
+            row.suspended_power = ""  # what an unsuspension failed to start is the tenant's own affair from now on
         return await self._operations.begin(actor, kind, row, args)
 
     async def reinstall(self, actor: Actor, name: str, image: str | None = None) -> Operation:
@@ -273,8 +278,7 @@ class Containers:
     @transaction
     async def _begin_reinstall(self, actor: Actor, name: str, choice: Choice) -> str:
         row = await find_container(actor, name)
-        if row.suspended_by and not actor.is_admin:
-            raise Suspended(N_("{name} is suspended."), name=row.name)
+        refuse_suspended(actor, row, admins_too=True)
         if row.operation_id:
             raise _busy(row)
         if State(row.status) not in (State.RUNNING, State.STOPPED, State.FROZEN):
@@ -307,6 +311,7 @@ class Containers:
     @transaction
     async def _begin_resize(self, actor: Actor, name: str, cpu: int, memory_mib: int, disk_mib: int) -> str:
         row = await find_container(actor, name)
+        refuse_suspended(actor, row)
         if row.operation_id:
             raise _busy(row)
         if State(row.status) not in (State.RUNNING, State.STOPPED, State.FROZEN):
@@ -328,10 +333,19 @@ class Containers:
     @transaction
     async def _begin_delete(self, actor: Actor, name: str) -> str:
         row = await find_container(actor, name)
+        refuse_suspended(actor, row)
         if row.operation_id:
             raise _busy(row)
         before, row.status = row.status, State.DELETING.value
         return await self._operations.begin(actor, Kind.DELETE, row, {"status": before})
+
+    async def suspend(self, actor: Actor, name: str, reason: str = "") -> Operation:
+        """Lock the tenant out and stop it; see :meth:`Suspensions.suspend`."""
+        return await self._suspensions.suspend(actor, name, reason)
+
+    async def unsuspend(self, actor: Actor, name: str) -> Operation:
+        """Let the tenant in and start it if it ran; see :meth:`Suspensions.unsuspend`."""
+        return await self._suspensions.unsuspend(actor, name)
 
     async def remove_all(self, actor: Actor, user_id: int) -> None:
         """Delete every container of a user and wait for it."""

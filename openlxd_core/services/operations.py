@@ -114,9 +114,16 @@ class Operations:
         return operation_id
 
     async def begin_on(
-        self, actor: Actor, kind: Kind, target: str, user_id: int | None, args: Mapping[str, Any]
+        self,
+        actor: Actor,
+        kind: Kind,
+        target: str,
+        user_id: int | None,
+        args: Mapping[str, Any],
+        *,
+        detail: str = "",
     ) -> str:
-        """Write the intent of work on something that is no container; inside a transaction."""
+        """Write the intent of work that takes no container in hand yet; inside a transaction. ``detail`` is audited."""
         row = await models.Operation.create(
             id=str(uuid.uuid4()),
             kind=kind.value,
@@ -130,7 +137,7 @@ class Operations:
             args=dict(args),
             worker=self._workers.id,
         )
-        await audit.record(actor, audit_name(kind), target, user_id=user_id)
+        await audit.record(actor, audit_name(kind), target, user_id=user_id, detail=detail)
         await _tell(row)
         return row.id
 

@@ -33,6 +33,7 @@ from openlxd_core.services.lookup import find_container
 from openlxd_core.services.operations import Operations
 from openlxd_core.services.records import pack_message, to_container
 from openlxd_core.services.runner import ATTEMPTS_MOST, Runner
+from openlxd_core.services.suspension import refuse_suspended
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import surely, transaction
@@ -85,6 +86,7 @@ class Publishing:
     @transaction
     async def _begin(self, actor: Actor, container: str, alias: str, snapshot: str) -> str:
         row = await find_container(actor, container)
+        refuse_suspended(actor, row)
         if snapshot and not await models.Snapshot.filter(container_id=row.id, name=snapshot, ready=True).exists():
             raise NotFound(N_("{name} has no snapshot {snapshot}."), name=row.name, snapshot=clean(snapshot, 100))
         if not snapshot and row.status != State.STOPPED and not row.operation_id:

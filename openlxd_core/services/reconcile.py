@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -54,6 +54,8 @@ class Reconciler:
         self._runner = runner
         self._workers = workers
         self._feed = feed
+        self.keep_suspended: Callable[[int], Awaitable[None]] | None = None
+        """Stops a suspended container that runs, by its id; set by the wiring."""
         self._wake = asyncio.Event()
         self._everything = True
         self._places: set[Place] = set()
@@ -161,6 +163,8 @@ class Reconciler:
         differs = any(getattr(row, key) != value for key, value in values.items())
         if differs and not await self._store(row, values):
             self._places.add((row.project, row.name))  # somebody wrote meanwhile: look again
+        elif row.suspended_by and values.get("status") in (State.RUNNING, State.FROZEN) and self.keep_suspended:
+            await self.keep_suspended(row.id)  # LXD's autostart, or a person with lxc
         if state is not None and state.status == "running" and not (state.ipv4 and state.ipv6):
             self._look_later((row.project, row.name))
         else:

@@ -89,6 +89,8 @@ def to_container(row: models.Container) -> Container:
         updated_at=row.updated_at,
         wanted_ipv4=row.wanted_ipv4,
         wanted_ipv6=row.wanted_ipv6,
+        suspended_reason=row.suspended_reason,
+        suspended_at=row.suspended_at,
     )
 
 

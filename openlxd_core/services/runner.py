@@ -61,7 +61,7 @@ class Runner:
         self._quotas = quotas
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.others: dict[Kind, Callable[[str], Awaitable[None]]] = {}
-        """Who does the kinds that are about no container, by the operation's id; they write their own end."""
+        """Who does the kinds that are more than steps on a container, by the operation's id; they see to their end."""
         self.fetch_image: Callable[[str, steps.Report], Awaitable[str]] | None = None
         """Who waits for the image of a container that is made from one which LXD does not hold yet."""
         # an operation must not inherit a session's language, nor a transaction's connection
@@ -101,9 +101,10 @@ class Runner:
         if row is not None and (other := self.others.get(Kind(row.kind))):
             await other(operation_id)
         elif row is not None:
-            await self._run_on_container(operation_id)
+            await self.run_on_container(operation_id)
 
-    async def _run_on_container(self, operation_id: str) -> None:
+    async def run_on_container(self, operation_id: str) -> None:
+        """Do an operation that has its container in hand, and write how it ended."""
         job = await self._load(operation_id)
         if job is None:
             return
@@ -198,7 +199,10 @@ class Runner:
             await announce("container", "deleted", row.name, row.user_id)
             return
         row.operation_id = ""
-        row.error = pack_message(error.message) if error else None
+        if error is not None or kind not in (Kind.SUSPEND, Kind.UNSUSPEND):  # these mend nothing that failed before
+            row.error = pack_message(error.message) if error else None
+        if kind is Kind.UNSUSPEND and error is None and not row.suspended_by:
+            row.suspended_power = ""
         if kind is Kind.CREATE and error is not None:
             row.status = State.ERROR.value
         elif state is not None:

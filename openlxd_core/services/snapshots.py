@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import State
-from openlxd_core.domain.errors import AlreadyExists, Conflict, NotFound, QuotaExceeded, Suspended
+from openlxd_core.domain.errors import AlreadyExists, Conflict, NotFound, QuotaExceeded
 from openlxd_core.domain.listing import Page, Part
 from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.domain.policy import Action, require
@@ -24,6 +24,7 @@ from openlxd_core.services.paging import Order, read_page
 from openlxd_core.services.quotas import quota_of
 from openlxd_core.services.records import to_container
 from openlxd_core.services.runner import Runner
+from openlxd_core.services.suspension import refuse_suspended
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
@@ -103,8 +104,7 @@ class Snapshots:
 
     async def _usable(self, actor: Actor, name: str) -> models.Container:
         container = await find_container(actor, name)
-        if container.suspended_by and not actor.is_admin:
-            raise Suspended(N_("{name} is suspended."), name=container.name)
+        refuse_suspended(actor, container)
         if not container.operation_id and container.status not in _LIVING:
             raise Conflict(N_("{name} holds nothing to take a snapshot of."), name=container.name)
         return container

@@ -216,6 +216,18 @@ async def resume(job: Job) -> None:
     await job.lxd.unfreeze(*job.place)
 
 
+async def suspend(job: Job) -> None:
+    """Stop it; what LXD does not hold needs no stopping."""
+    if await look(job.lxd, *job.place) is not None:
+        await stop(job)
+
+
+async def unsuspend(job: Job) -> None:
+    """Start it if it ran when it was suspended and LXD still holds it."""
+    if job.operation.args.get("start") and await look(job.lxd, *job.place) is not None:
+        await start(job)
+
+
 async def delete(job: Job) -> None:
     """Remove the instance from LXD."""
     await job.report("delete", 20)
@@ -321,6 +333,8 @@ STEPS: dict[Kind, Callable[[Job], Awaitable[None]]] = {
     Kind.RESTART: restart,
     Kind.PAUSE: pause,
     Kind.RESUME: resume,
+    Kind.SUSPEND: suspend,
+    Kind.UNSUSPEND: unsuspend,
     Kind.DELETE: delete,
     Kind.RESIZE: resize,
     Kind.REINSTALL: reinstall,

@@ -94,6 +94,11 @@ class Container(Model):
     """``auto``, ``none``, or the address that it was made with."""
     wanted_ipv6 = fields.CharField(max_length=45, default="auto", db_default="auto")
     suspended_by = fields.CharField(max_length=100, default="")
+    """Who suspended it; empty for one that is not suspended."""
+    suspended_reason = fields.CharField(max_length=500, default="", db_default="")
+    suspended_at = fields.DatetimeField(null=True)
+    suspended_power = fields.CharField(max_length=20, default="", db_default="")
+    """``running`` or ``stopped``: what it was when a suspension stopped it, until it has been started again."""
     operation_id = fields.CharField(max_length=36, default="")
     """The operation that has it in hand, or an empty string: one at a time."""
     error: Any = fields.JSONField(null=True)

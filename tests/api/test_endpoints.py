@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from openlxd_core.bootstrap import Core
-from openlxd_core.domain.actor import SYSTEM, Actor
+from openlxd_core.domain.actor import SYSTEM, Actor, Role
 from openlxd_core.domain.errors import LxdRefused
 from tests.api.conftest import Api
-from tests.support.core import PASSWORD, finish
+from tests.support.core import PASSWORD, add_user, finish
 from tests.support.faulty_lxd import FaultyLxd
 
 ORDER = {"name": "web1", "image": "debian/12", "cpu": 2, "memory": "1GB", "disk": "10GB"}
@@ -178,6 +178,7 @@ async def test_a_billing_system_orders_and_keeps_a_container(api: Api, alice: Ac
         assert (await post("start", **name))["status"] == "running"
         shown = await _data(await api.ask("GET", "/whmcs/container/info", headers=key, params=name))
         details = {"cpu": 2, "memory": 1024, "disk": 10240, "image": "debian/12", "error": ""}
+        details |= {"suspended": False, "suspended_reason": ""}
         assert shown == {**made, **details}
     assert (await api.core.containers.get(alice, "web1")).memory_mib == 1024
     assert (await post("config", name="web1", memory="2GB", cpu=1, disk=20480))["status"] == "running"
@@ -378,3 +379,68 @@ async def test_an_operation_that_cannot_be_given_up_says_so(slow_api: Api) -> No
     await _error(await api.ask("DELETE", where, token=token), 409, "conflict")
     await finish(api.core, await api.core.operations.get(SYSTEM, pending["operation_id"]))
     assert (await _data(await api.ask("DELETE", where, token=token)))["status"] == "done"
+
+
+async def test_an_admin_suspends_one_container(api: Api, alice: Actor, boss: Actor) -> None:
+    """By its own path and by billing's; the owner sees the reason and can do nothing with it."""
+    token, admin = await api.sign_in("alice"), await api.sign_in("boss")
+    await _data(await api.ask("POST", "/containers", token=token, json=ORDER), 201)
+    where = "/containers/web1"
+    shut = await _data(await api.ask("POST", f"{where}/suspend", token=admin, json={"reason": "unpaid"}))
+    assert (shut["status"], shut["suspended"], shut["suspended_by"]) == ("stopped", True, "boss")
+    seen = await _data(await api.ask("GET", where, token=token))
+    assert (seen["suspended"], seen["suspended_reason"]) == (True, "unpaid")
+    assert seen["suspended_at"]
+    for method, path in (("POST", f"{where}/start"), ("DELETE", where), ("POST", f"{where}/stop")):
+        refused = await _error(await api.ask(method, path, token=token), 403, "suspended")
+        assert "unpaid" in refused["message"]
+    await _error(await api.ask("POST", f"{where}/start", token=admin), 403, "suspended")
+    back = await _data(await api.ask("POST", f"{where}/unsuspend", token=admin))
+    assert (back["status"], back["suspended"], back["suspended_reason"]) == ("running", False, "")
+    assert (await api.ask("POST", f"{where}/stop", token=token)).status == 200
+
+
+async def test_billing_suspends_whatever_there_is(api: Api, alice: Actor, boss: Actor) -> None:
+    """Again and again, in every state, by name or id, with fields of its own; only with an admin's key."""
+    token = await api.sign_in("alice")
+    hers = {"X-API-Key": await api.core.accounts.regenerate_key(alice)}
+    key = {"X-API-Key": await api.core.accounts.regenerate_key(boss)}
+    made = await _data(await api.ask("POST", "/containers", token=token, json=ORDER), 201)
+
+    async def post(verb: str, **body: Any) -> Any:
+        return await _data(await api.ask("POST", f"/whmcs/container/{verb}", headers=key, json=body))
+
+    for body in ({"name": "web1", "reason": "Overdue", "serviceid": 7}, {"container_id": made["id"], "reason": None}):
+        answer = await post("suspend", **body)
+        assert (answer["name"], answer["status"]) == ("web1", "stopped")
+    info = await _data(await api.ask("GET", "/whmcs/container/info?name=web1", headers=hers))
+    assert (info["status"], info["suspended"], info["suspended_reason"]) == ("stopped", True, "Overdue")
+    for verb in ("suspend", "unsuspend"):
+        refused = await api.ask("POST", f"/whmcs/container/{verb}", headers=hers, json={"name": "web1"})
+        await _error(refused, 403, "forbidden")
+    assert (await post("unsuspend", name="web1"))["status"] == "running"
+    assert (await post("unsuspend", name="web1"))["status"] == "running"
+    await post("stop", name="web1")
+    assert (await post("suspend", name="web1"))["status"] == "stopped"
+    assert (await post("unsuspend", name="web1"))["status"] == "stopped"
+    lxd = api.core.containers._lxd
+    await lxd.delete_instance(f"openlxd-{alice.user_id}", "web1")
+    assert (await post("suspend", name="web1"))["name"] == "web1"
+    missing = await api.ask("POST", "/whmcs/container/suspend", headers=key, json={"name": "web9"})
+    await _error(missing, 404, "not_found")
+    assert (await post("delete", name="web1"))["status"] == "deleted"
+
+
+async def test_a_suspension_that_takes_longer_is_followed_by_its_operation(slow_api: Api) -> None:
+    """Billing does not wait longer than it says, and gets no conflict for what is under way."""
+    api = slow_api
+    await add_user(api.core, "boss", role=Role.ADMIN)
+    token, admin = await api.sign_in("alice"), await api.sign_in("boss")
+    await _data(await api.ask("POST", "/containers?wait=0", token=token, json=ORDER), 202)
+    body = {"name": "web1", "reason": "unpaid"}
+    pending = await _data(await api.ask("POST", "/whmcs/container/suspend?wait=0", token=admin, json=body), 202)
+    assert pending["status"] == "suspending"
+    await _error(await api.ask("POST", "/containers/web1/restart", token=token), 403, "suspended")
+    ended = await finish(api.core, await api.core.operations.get(SYSTEM, pending["operation_id"]))
+    assert ended.status == "done"
+    assert (await api.core.containers.get(SYSTEM, "web1")).status == "stopped"

@@ -20,7 +20,6 @@ from openlxd_core.domain.errors import (
     NotFound,
     OpenLXDError,
     QuotaExceeded,
-    Suspended,
     ValidationFailed,
 )
 from openlxd_core.domain.operation import Operation, OperationStatus
@@ -389,17 +388,6 @@ async def test_an_admin_adopts_what_nobody_knows(core: Core, alice: Actor, root:
         await core.containers.adopt(root, "legacy", "absent", "alice")
     with pytest.raises(AlreadyExists):
         await core.containers.adopt(root, "legacy", "old1", "alice")
-
-
-async def test_a_suspended_container_obeys_only_admins(core: Core, alice: Actor, root: Actor) -> None:
-    """Its owner can stop and delete it, not start it."""
-    await create(core, alice)
-    await models.Container.filter(name="web1").update(suspended_by="boss")
-    for call in (core.containers.start, core.containers.restart, core.containers.resume, core.consoles.open):
-        with pytest.raises(Suspended, match="web1 is suspended"):
-            await call(alice, "web1")
-    assert (await finish(core, await core.containers.stop(alice, "web1"))).status is OperationStatus.DONE
-    assert (await finish(core, await core.containers.start(root, "web1"))).status is OperationStatus.DONE
 
 
 async def test_deleting_a_user_asks_first_and_takes_the_containers_along(

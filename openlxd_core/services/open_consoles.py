@@ -1,0 +1,150 @@
+"""The commands that run in containers for this process's sessions, so that a suspension can end them.
+
+Whichever process suspends a container, every process hears of it through the feed within a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from openlxd_core.domain.actor import SYSTEM
+from openlxd_core.domain.console import ExecSession
+from openlxd_core.domain.errors import Suspended
+from openlxd_core.i18n import N_
+from openlxd_core.services.feed import Feed
+from openlxd_core.storage import models
+
+log = structlog.get_logger(__name__)
+
+
+class WatchedSession:
+    """An :class:`ExecSession` that ends with Suspended once its container is suspended."""
+
+    def __init__(self, container: str, consoles: OpenConsoles) -> None:
+        self.container = container
+        self._consoles = consoles
+        self._session: ExecSession | None = None
+        self._error: Suspended | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    async def begin(self, session: ExecSession) -> WatchedSession:
+        """Stand for ``session``. Raises Suspended where the container was suspended while it was opened."""
+        self._session = session
+        if self._error is not None:
+            error = self._error
+            await self.close()
+            raise error
+        return self
+
+    def end(self, error: Suspended) -> None:
+        """Kill the command; whoever reads or waits gets ``error``."""
+        if self._error is None:
+            self._error = error
+            if self._session is not None:
+                self._closing = asyncio.ensure_future(self._session.close())
+
+    @property
+    def _inner(self) -> ExecSession:
+        if self._error is not None:
+            raise self._error
+        if self._session is None:
+            raise AssertionError("a session that was never begun")
+        return self._session
+
+    async def read(self) -> tuple[int, bytes]:
+        """As :meth:`ExecSession.read`. Raises Suspended."""
+        found = await self._inner.read()
+        if found[0] == 0 and self._error is not None:
+            raise self._error
+        return found
+
+    async def write(self, data: bytes) -> None:
+        """As :meth:`ExecSession.write`. Raises Suspended."""
+        await self._inner.write(data)
+
+    async def write_eof(self) -> None:
+        """As :meth:`ExecSession.write_eof`. Raises Suspended."""
+        await self._inner.write_eof()
+
+    async def close_output(self) -> None:
+        """As :meth:`ExecSession.close_output`. Raises Suspended."""
+        await self._inner.close_output()
+
+    async def resize(self, width: int, height: int) -> None:
+        """As :meth:`ExecSession.resize`. Raises Suspended."""
+        await self._inner.resize(width, height)
+
+    async def signal(self, number: int) -> None:
+        """As :meth:`ExecSession.signal`. Raises Suspended."""
+        await self._inner.signal(number)
+
+    async def wait(self) -> int:
+        """As :meth:`ExecSession.wait`. Raises Suspended."""
+        try:
+            status = await self._inner.wait()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._error is None or (task is not None and task.cancelling()):
+                raise
+            raise self._error from None  # the session's own wait was given up with it
+        if self._error is not None:
+            raise self._error
+        return status
+
+    async def close(self) -> None:
+        """End it on purpose. Safe to call twice."""
+        self._consoles.forget(self)
+        if self._session is not None:
+            await self._session.close()
+        if self._closing is not None:
+            await asyncio.gather(self._closing, return_exceptions=True)
+
+
+class OpenConsoles:
+    """Keeps the sessions of this process, and ends those of containers that are suspended."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._sessions: set[WatchedSession] = set()
+
+    def watch(self, container: str) -> WatchedSession:
+        """Begin to watch ``container``: before its row is read, so that no suspension falls between the two."""
+        session = WatchedSession(container, self)
+        self._sessions.add(session)
+        return session
+
+    def forget(self, session: WatchedSession) -> None:
+        """Stop watching. Safe to call twice."""
+        self._sessions.discard(session)
+
+    async def run(self) -> None:
+        """Follow the feed for ever."""
+        async with self._feed.subscribe(SYSTEM) as changes:
+            async for change in changes:
+                try:
+                    if change.topic == "container" and change.verb == "suspended":
+                        self._end(change.key, str(change.data.get("reason") or ""))
+                    elif change.topic == "resync":
+                        await self._look()
+                except Exception:
+                    log.exception("console_not_ended", container=change.key)
+
+    async def _look(self) -> None:
+        """Changes were missed: ask for each container that has a session."""
+        names = {session.container for session in self._sessions}
+        for row in await models.Container.filter(name__in=names).exclude(suspended_by=""):
+            self._end(row.name, row.suspended_reason)
+
+    def _end(self, container: str, reason: str) -> None:
+        for session in list(self._sessions):
+            if session.container == container:
+                session.end(was_suspended(container, reason))
+
+
+def was_suspended(container: str, reason: str) -> Suspended:
+    """The sentence for a session that ends."""
+    if reason:
+        return Suspended(N_("{name} was suspended: {reason}"), name=container, reason=reason)
+    return Suspended(N_("{name} was suspended."), name=container)
