@@ -28,6 +28,7 @@ from openlxd_core.services.market import Market
 from openlxd_core.services.open_consoles import OpenConsoles
 from openlxd_core.services.operations import Operations
 from openlxd_core.services.passwords import Passwords
+from openlxd_core.services.preferences import AccountPreferences
 from openlxd_core.services.quotas import Quotas
 from openlxd_core.services.reconcile import Reconciler
 from openlxd_core.services.runner import Runner
@@ -58,6 +59,7 @@ class Core:
     accounts: Accounts
     keys: Keys
     system_key: SystemKey
+    preferences: AccountPreferences
     quotas: Quotas
     containers: Containers
     snapshots: Snapshots
@@ -134,6 +136,7 @@ async def open_core(
             accounts=accounts,
             keys=Keys(),
             system_key=system_key,
+            preferences=AccountPreferences(),
             quotas=quotas,
             containers=containers,
             snapshots=Snapshots(settings, live, operations, runner),

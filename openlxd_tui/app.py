@@ -28,8 +28,10 @@ from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.domain.feed import Change
 from openlxd_core.domain.operation import Operation
+from openlxd_core.domain.preferences import Preferences, TableView
 from openlxd_core.i18n import LANGUAGES, N_, Translator, _, set_translator
 from openlxd_tui import guard
+from openlxd_tui.choices import Choices
 from openlxd_tui.present import sentence, severity, show
 from openlxd_tui.screens.account import AccountPage
 from openlxd_tui.screens.containers import ContainersPage
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 guard.install()
+
+CHOICES_SECONDS = 0.3
 
 _PAGES: dict[str, tuple[str, Callable[[], Page]]] = {
     "containers": (N_("Containers"), ContainersPage),
@@ -76,6 +80,7 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         environment: the *client's* environment (``TERM``, ``COLORTERM``, ``NO_COLOR``), never the server's.
         host_shell: lends the terminal to a container's shell.
         driver_class: the terminal; None picks Textual's own for a local one.
+        preferences: what the account chose before; the language among them is the translator's already.
     """
 
     TITLE = "OpenLXD"
@@ -111,8 +116,12 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         host_shell: ShellOpener,
         driver_class: type[Driver] | None = None,
         host: str = "",
+        preferences: Preferences | None = None,
     ) -> None:
         super().__init__(driver_class=driver_class)
+        self.preferences = preferences or Preferences()
+        """What the account chose before and in this session."""
+        self._choices = Choices(core, actor)
         self.core = core
         self.actor = actor
         self.translator = translator
@@ -125,6 +134,9 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         self._in_shell = False
         self.animation_level = "none"
         self._use_terminal(environment)
+        if self.preferences.theme in THEMES:  # before the first frame, and without the watchers of a change
+            self.set_reactive(OpenLXDApp.theme, self.preferences.theme)
+            self.update_classes({"-dark-mode": self.current_theme.dark, "-light-mode": not self.current_theme.dark})
         self.stylesheet = SharedStylesheet(variables=self.get_css_variables())
 
     # The terminal: the client's, not the server's
@@ -206,7 +218,10 @@ class OpenLXDApp(App[None], inherit_bindings=False):
     async def run_async(self, **options: Any) -> Any:
         """Run the session. Leaves the loop's task factory as it was: it belongs to the whole process."""
         self._task_factory = asyncio.get_running_loop().get_task_factory()
-        return await super().run_async(**options)
+        try:
+            return await super().run_async(**options)
+        finally:
+            await self._choices.close()
 
     async def _process_messages(self, *args: Any, **options: Any) -> None:
         loop = asyncio.get_running_loop()
@@ -360,6 +375,8 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         """Speak the next language from here on."""
         languages = list(LANGUAGES)
         self.translator.use(languages[(languages.index(self.translator.language) + 1) % len(languages)])
+        self._choices.note(language=self.translator.language)
+        self._write_choices()
         for screen in self.screen_stack:
             screen.query("*").refresh(layout=True)
             if isinstance(screen, Page):
@@ -369,6 +386,20 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         """Change between the dark theme and the light one."""
         names = list(THEMES)
         self.theme = names[(names.index(self.current_theme.name) + 1) % len(names)]
+        self._choices.note(theme=self.theme)
+        self._write_choices()
+
+    def choose_view(self, table: str, view: TableView) -> None:
+        """Remember how a table is shown: the next screen that has it, and the next session, show it so."""
+        self.preferences = self.preferences.with_table(table, view)
+        self._choices.note_table(table, view)
+        self._write_choices()
+
+    @work(group="choices", exclusive=True)
+    async def _write_choices(self) -> None:
+        """Write what was chosen, once no more is chosen for a moment."""
+        await asyncio.sleep(CHOICES_SECONDS)
+        await self._choices.write()
 
     def watch_theme(self) -> None:
         """What draws itself draws itself anew."""

@@ -19,6 +19,7 @@ import structlog
 from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.i18n import N_, Translator, _, set_translator
 from openlxd_core.logs import configure
+from openlxd_tui.choices import preferences_of
 from openlxd_tui.shells import ShellResult
 from openlxd_tui.ssh.shell import RESET_TERMINAL, Pipe, wall_for
 from openlxd_tui.ssh.terminal import clamp_size, judge_terminal
@@ -160,10 +161,13 @@ async def run_console(core: Core, actor: Actor, *, language: str = "") -> int:
     """Run the console on this process's terminal as ``actor`` until they leave; the exit status."""
     from openlxd_tui.app import OpenLXDApp
 
-    translator = Translator(language or _language())
+    preferences = await preferences_of(core, actor)
+    translator = Translator(language or preferences.language or _language())  # what was asked for now goes first
     set_translator(translator)
     shell = LocalShell(core, actor)
-    app = OpenLXDApp(core, actor, translator=translator, environment=os.environ, host_shell=shell)
+    app = OpenLXDApp(
+        core, actor, translator=translator, environment=os.environ, host_shell=shell, preferences=preferences
+    )
     shell.app = app
     await app.run_async()
     if app.farewell is not None:

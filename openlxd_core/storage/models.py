@@ -53,6 +53,21 @@ class Quota(Model):
         table = "quotas"
 
 
+class Preference(Model):
+    """What an account chose in the terminal UI: theme, language, the views of tables."""
+
+    id = fields.IntField(primary_key=True)
+    user: fields.OneToOneRelation[User] = fields.OneToOneField(
+        "models.User", related_name="preference", on_delete=fields.CASCADE
+    )
+    user_id: int
+    chosen: Any = fields.JSONField()
+    updated_at = fields.DatetimeField(auto_now=True)
+
+    class Meta:
+        table = "preferences"
+
+
 class SshKey(Model):
     """A public key that names its owner."""
 

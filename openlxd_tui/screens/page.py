@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
@@ -41,6 +42,18 @@ class Page(Screen[None], inherit_bindings=False):
     def session(self) -> OpenLXDApp:
         """The app, by its own type."""
         return cast("OpenLXDApp", self.app)
+
+    def on_mount(self) -> None:
+        """Show the tables as the account chose before. Textual calls this beside the page's own ``on_mount``."""
+        for table in self.query(RecordTable):
+            if table.id and (view := self.session.preferences.tables.get(table.id)) is not None:
+                table.show_as(view)
+
+    @on(RecordTable.Arranged)
+    def remember_view(self, message: RecordTable.Arranged) -> None:
+        """The account chose another order."""
+        if message.table.id:
+            self.session.choose_view(message.table.id, message.table.view)
 
     def retranslate(self) -> None:
         """Draw everything in the language and theme that hold now."""

@@ -63,6 +63,7 @@ def make_console_app(session: ConsoleSession) -> App[Any]:
         environment=_colours(session),
         host_shell=shell,
         driver_class=SshDriver,
+        preferences=session.preferences,
     )
     shell.app = app
     return app

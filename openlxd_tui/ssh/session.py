@@ -12,8 +12,10 @@ import structlog
 
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import Message
+from openlxd_core.domain.preferences import Preferences
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import Translator, _, set_translator
+from openlxd_tui.choices import preferences_of
 from openlxd_tui.ssh import commands
 from openlxd_tui.ssh.apps import run
 from openlxd_tui.ssh.intake import Intake
@@ -55,6 +57,7 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         self.size: tuple[int, int] = clamp_size(0, 0)
         self.environment: Mapping[str, str] = {}
         self.translator = Translator()
+        self.preferences = Preferences()
 
     # the channel
 
@@ -173,7 +176,14 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
                 channel.exit(status)
 
     async def run_app(self) -> int:
-        """Run the console's app on the terminal until it ends, or the client goes."""
+        """Run the console's app on the terminal until it ends, or the client goes.
+
+        What the account chose before is read first, so that the first frame shows it; nothing more is asked of the
+        client for it. A language that was chosen goes before the client's LANG.
+        """
+        self.preferences = await preferences_of(self.core, self.actor)
+        if self.preferences.language:
+            self.translator.use(self.preferences.language)
         self._app = self._console.make_app(self)
         self._console.memory.began(self)
         try:

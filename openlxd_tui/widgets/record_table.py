@@ -18,6 +18,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from openlxd_core.domain.preferences import TableView
 from openlxd_core.i18n import N_, _
 from openlxd_tui.present import Cell, Piece
 from openlxd_tui.widgets.columns import GAP, Column, Span, in_order, keys_of
@@ -69,6 +70,18 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
             super().__init__()
             self.table = table
             self.key = key
+
+        @property
+        def control(self) -> RecordTable[Any]:
+            """The table."""
+            return self.table
+
+    class Arranged(Message):
+        """Somebody chose another order."""
+
+        def __init__(self, table: RecordTable[Any]) -> None:
+            super().__init__()
+            self.table = table
 
         @property
         def control(self) -> RecordTable[Any]:
@@ -287,11 +300,25 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         self.sort_key = key
         self.reverse = next((c.largest_first for c in self.columns if c.key == key), False)
         self._arrange()
+        self.post_message(self.Arranged(self))
 
     def action_sort_turn(self) -> None:
         """The other way round."""
         self.reverse = not self.reverse
         self._arrange()
+        self.post_message(self.Arranged(self))
+
+    @property
+    def view(self) -> TableView:
+        """How the table is shown, to be remembered."""
+        return TableView(self.sort_key, self.reverse)
+
+    def show_as(self, view: TableView) -> None:
+        """Show the table as it was before. A column that is no more, or cannot be sorted by, changes nothing."""
+        sortable = {column.key for column in self.columns if column.sort} | ({""} if self._own_order else set())
+        if view.sort is not None and view.sort in sortable:
+            self.sort_key, self.reverse = view.sort, view.reverse
+            self._arrange()
 
     async def _on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)

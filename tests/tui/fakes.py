@@ -20,6 +20,7 @@ from openlxd_core.domain.errors import AlreadyExists, Message, NotFound, OpenLXD
 from openlxd_core.domain.feed import Change, LxdState
 from openlxd_core.domain.image import Image, ImageStatus
 from openlxd_core.domain.operation import Kind, Operation, OperationStatus
+from openlxd_core.domain.preferences import Preferences, TableView
 from openlxd_core.domain.quota import Quota, check_fits, in_use
 from openlxd_tui.shells import ShellResult
 from tests.tui.fake_market import NOW, FakeMarket, FakeSnapshots
@@ -183,6 +184,7 @@ class FakeCore:
         self.settings = SimpleNamespace(images_servers=["https://images.example.org"])
         self.market = FakeMarket(self)
         self.snapshots = FakeSnapshots(self)
+        self.preferences = FakePreferences(self)
         self.fails: OpenLXDError | None = None
         self._kind = "containers"
 
@@ -211,6 +213,32 @@ class FakeCore:
         """End an operation, and announce it."""
         status = OperationStatus.FAILED if error else OperationStatus.DONE
         self.run(replace(op, status=status, progress=100, stage="done", error=error))
+
+
+class FakePreferences:
+    """The preferences service."""
+
+    def __init__(self, core: FakeCore) -> None:
+        self.core = core
+        self.chosen: dict[int | None, Preferences] = {}
+
+    async def get(self, actor: Actor) -> Preferences:
+        """What the account chose."""
+        return self.chosen.get(actor.user_id, Preferences())
+
+    async def update(
+        self,
+        actor: Actor,
+        *,
+        theme: str | None = None,
+        language: str | None = None,
+        tables: Mapping[str, TableView] | None = None,
+    ) -> Preferences:
+        """Another choice."""
+        before = await self.get(actor)
+        views = {**before.tables, **(tables or {})}
+        self.chosen[actor.user_id] = Preferences(theme or before.theme, language or before.language, views)
+        return self.chosen[actor.user_id]
 
 
 class FakeContainers:
