@@ -10,7 +10,7 @@ import asyncio
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -174,6 +174,29 @@ def typed(model: type[M], values: Mapping[str, Any]) -> M:
             reason = str(own) if isinstance(own, ValueError) else _REASONS.get(found["type"], _OTHERWISE)
             fields.setdefault(name, Message(reason))
         raise ValidationFailed(N_("Some values are not allowed."), fields=fields) from None
+
+
+def as_sent(error: ValidationFailed, model: type[BaseModel] | None, sent: Mapping[str, Any]) -> ValidationFailed:
+    """``error`` with each field by the name that the client sent it under.
+
+    The core says ``memory`` and a body says ``memory_mb`` or, as it used to, ``memory``.
+    """
+    former: dict[str, str] = {}
+    for kind in (model, *(field.annotation for field in model.model_fields.values())) if model is not None else ():
+        for part in (kind, *get_args(kind)):
+            former |= getattr(part, "former", {})
+    if not former:
+        return error
+    fields: dict[str, Message] = {}
+    for path, why in error.fields.items():
+        above, _dot, name = path.rpartition(".")
+        place: Any = sent.get(above) if above else sent
+        new = former.get(name, name)
+        old = next((old for old, now in former.items() if now == new), name)
+        used = old if isinstance(place, Mapping) and old in place and new not in place else new
+        known = path if isinstance(place, Mapping) and name in place else f"{above}.{used}" if above else used
+        fields[known] = why
+    return ValidationFailed(error.message.template, fields=fields, **dict(error.message.params))
 
 
 def read_query(request: web.Request) -> dict[str, str]:

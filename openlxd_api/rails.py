@@ -25,13 +25,14 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from openlxd_api.answers import DONE, Answer, Raw, Stream, envelope, respond
-from openlxd_api.body import known, read_json, read_no_body, read_query, typed
+from openlxd_api.body import as_sent, known, read_json, read_no_body, read_query, typed
 from openlxd_api.once import HEADER as IDEMPOTENCY_KEY
 from openlxd_api.once import once
 from openlxd_api.parts import ACTOR, CLIENT, CORE, LIMITER, METER, PREFIX, STOPPING, TOKEN
 from openlxd_api.schemas.base import NoBody, NoQuery
 from openlxd_api.streams import last_event_id, serve_stream
 from openlxd_api.waiting import Waiter
+from openlxd_core.domain.errors import ValidationFailed
 
 __all__ = [
     "ACTOR",
@@ -138,7 +139,7 @@ class Endpoint:
         """Hand the function what it asked for by name; make a response of what it returns."""
 
         async def answer() -> web.StreamResponse:
-            result = await self.call(**await self._given(request))
+            result = await self._called(request)
             if isinstance(result, Stream):
                 return await serve_stream(request, result)
             return respond(result, self.status)
@@ -147,7 +148,15 @@ class Endpoint:
             return await once(request, answer, secret=self.secret)
         return await answer()
 
-    async def _given(self, request: web.Request) -> dict[str, Any]:
+    async def _called(self, request: web.Request) -> Any:
+        sent: dict[str, Any] = {}
+        try:
+            return await self.call(**await self._given(request, sent))
+        except ValidationFailed as error:
+            raise as_sent(error, self.body, sent) from None
+
+    async def _given(self, request: web.Request, sent: dict[str, Any]) -> dict[str, Any]:
+        """What the function asks for; the body's fields are put into ``sent`` as the client named them."""
         app = request.app
         given: dict[str, Any] = {
             name: int(value) if name in self.numbers else value for name, value in request.match_info.items()
@@ -168,7 +177,8 @@ class Endpoint:
         if self.query is not None:
             given["query"] = query
         if self.body is not None:
-            sent = {} if not self.body_needed and not request.body_exists else await read_json(request)
+            if self.body_needed or request.body_exists:
+                sent |= await read_json(request)
             given["body"] = typed(self.body, self._read(self.body, sent))
         elif not self.lenient:
             typed(NoBody, await read_no_body(request))

@@ -32,7 +32,7 @@ async def list_users(core: Core, actor: Actor, query: UserQuery) -> Paged[list[U
 @endpoints.post("/users", access=Access.ADMIN, status=201, secret=True, summary="Make an account for somebody")
 async def create_user(core: Core, actor: Actor, body: NewUser) -> UserView:
     """With the operator's default quota, or another."""
-    quota = body.quota.quota() if body.quota is not None else None
+    quota = body.quota.quota("quota.") if body.quota is not None else None
     user = await core.accounts.create(
         actor, body.username, body.email, body.password, role=Role(body.role), quota=quota
     )

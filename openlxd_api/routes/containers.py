@@ -47,7 +47,15 @@ async def create_container(
 ) -> ContainerView | Pending:
     """The name and the quota are reserved at once; the answer waits until it runs, or is 202."""
     operation = await core.containers.create(
-        actor, body.name, body.image, body.cpu, body.memory, body.disk, owner=body.owner
+        actor,
+        body.name,
+        body.image,
+        body.cpu,
+        body.memory_mb,
+        body.disk_mb,
+        owner=body.owner,
+        ipv4=body.ipv4,
+        ipv6=body.ipv6,
     )
     return await _after(core, actor, waiter, operation, query)
 
@@ -63,7 +71,7 @@ async def resize_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting, body: Resize
 ) -> ContainerView | Pending:
     """While it runs, where LXD can. A disk can grow only."""
-    operation = await core.containers.resize(actor, name, cpu=body.cpu, memory=body.memory, disk=body.disk)
+    operation = await core.containers.resize(actor, name, cpu=body.cpu, memory=body.memory_mb, disk=body.disk_mb)
     return await _after(core, actor, waiter, operation, query)
 
 

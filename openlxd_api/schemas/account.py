@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictStr, WithJsonSchema, model_validator
 
-from openlxd_api.schemas.base import SIZE_MAX, Body, View, Whole, number_or_text
+from openlxd_api.schemas.base import SIZE_MAX, SIZES, Body, View, Whole, number_or_text
 from openlxd_core.domain import account
 from openlxd_core.domain.quota import Quota
 from openlxd_core.domain.units import parse_size_mib
@@ -102,17 +103,19 @@ QuotaCount = Annotated[Whole, Field(ge=0, le=100_000)]
 
 
 class QuotaBody(Body):
-    """What a tenant may have in all, over all of their containers."""
+    """What a tenant may have in all, over all of their containers; the ``quota`` of the answer can be sent back."""
+
+    former: ClassVar[Mapping[str, str]] = SIZES
 
     containers: QuotaCount
     cpu: QuotaCount
-    memory: QuotaSize
-    disk: QuotaSize
+    memory_mb: QuotaSize
+    disk_mb: QuotaSize
     snapshots: QuotaCount
     forwards: QuotaCount
 
-    def quota(self) -> Quota:
-        """The record. Raises ValidationFailed."""
+    def quota(self, inside: str = "") -> Quota:
+        """The record; ``inside`` is the field that holds this body, where one does. Raises ValidationFailed."""
 
         def size(value: int | str, field: str) -> int:
             return 0 if value in (0, "0") else parse_size_mib(value, field)
@@ -120,8 +123,8 @@ class QuotaBody(Body):
         return Quota(
             containers=self.containers,
             cpu=self.cpu,
-            memory_mib=size(self.memory, "memory"),
-            disk_mib=size(self.disk, "disk"),
+            memory_mib=size(self.memory_mb, f"{inside}memory"),
+            disk_mib=size(self.disk_mb, f"{inside}disk"),
             snapshots=self.snapshots,
             forwards=self.forwards,
         )

@@ -6,10 +6,20 @@ a bound on its length, and, for the OpenAPI document, a description that promise
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, WithJsonSchema, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictStr,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from openlxd_core.domain.container import DISK_MIN_MIB, MEMORY_MIN_MIB
@@ -21,6 +31,16 @@ class Body(BaseModel):
     """The root of what clients send: no field that we do not know, and what is left out is left out, not null."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    former: ClassVar[Mapping[str, str]] = {}
+    """Former names that are still taken, and the names in their place. The OpenAPI document names the new ones only."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_new_names(cls, values: Any) -> Any:
+        if not cls.former or not isinstance(values, Mapping):
+            return values
+        renamed = {old: new for old, new in cls.former.items() if old in values and new not in values}
+        return {renamed.get(name, name): value for name, value in values.items()}  # both at once: the former is unknown
 
     @field_validator("*", mode="before")
     @classmethod
@@ -110,6 +130,8 @@ Memory = Annotated[
     int | str, BeforeValidator(number_or_text), _size(MEMORY_MIN_MIB, "1[6-9]|[2-9][0-9]|[1-9][0-9]{2,5}")
 ]
 Disk = Annotated[int | str, BeforeValidator(number_or_text), _size(DISK_MIN_MIB, "6[4-9]|[7-9][0-9]|[1-9][0-9]{2,5}")]
+SIZES: Mapping[str, str] = {"memory": "memory_mb", "disk": "disk_mb"}
+"""The names that bodies had for sizes before they were called as answers call them."""
 Cpu = Annotated[Whole, Field(ge=1, le=CPU_MAX)]
 ContainerName = Annotated[
     StrictStr, Field(max_length=200, json_schema_extra={"pattern": "^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$"})

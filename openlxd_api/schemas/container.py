@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictStr, WithJsonSchema, model_validator
 
 from openlxd_api.schemas.account import Username
 from openlxd_api.schemas.base import (
+    SIZES,
     Body,
     ContainerName,
     Cpu,
@@ -27,24 +29,50 @@ from openlxd_core.domain.units import CPU_MAX
 from openlxd_core.i18n import N_, _
 
 
+def _address(version: int) -> Any:
+    """``auto``, ``none`` or an address; the services say whether it is one of the network's."""
+    examples = {4: "10.77.0.20", 6: "fd42:77::20"}
+    return Annotated[
+        StrictStr,
+        Field(max_length=45),
+        WithJsonSchema(
+            {
+                "anyOf": [{"type": "string", "enum": ["auto", "none"]}, {"type": "string", "format": f"ipv{version}"}],
+                "description": "auto: given out by the host's network; none; or a free address of that network.",
+                "examples": ["auto", "none", examples[version]],
+            }
+        ),
+    ]
+
+
+IPv4 = _address(4)
+IPv6 = _address(6)
+
+
 class NewContainer(Body):
-    """What is asked for. Sizes are MiB as a number, or text like ``2GB``."""
+    """What is asked for, named as the container's view names it. Sizes are MiB as a number, or text like ``2GB``."""
+
+    former: ClassVar[Mapping[str, str]] = SIZES
 
     name: ContainerName
     image: ImageAlias
     cpu: Cpu
-    memory: Memory
-    disk: Disk
+    memory_mb: Memory
+    disk_mb: Disk
     owner: Username | None = None
     """Whose it is to be, by user name; admins only."""
+    ipv4: IPv4 = "auto"  # type: ignore[valid-type]
+    ipv6: IPv6 = "auto"  # type: ignore[valid-type]
 
 
 class Resize(Body):
-    """New limits; what is left out stays. A disk can grow only."""
+    """New limits, named as the container's view names them; what is left out stays. A disk can grow only."""
+
+    former: ClassVar[Mapping[str, str]] = SIZES
 
     cpu: Cpu | None = None
-    memory: Memory | None = None
-    disk: Disk | None = None
+    memory_mb: Memory | None = None
+    disk_mb: Disk | None = None
 
 
 class Stop(Body):
@@ -241,26 +269,6 @@ Count = Annotated[
         }
     ),
 ]
-
-
-def _address(version: int) -> Any:
-    """``auto``, ``none`` or an address; the services say whether it is one of the network's."""
-    examples = {4: "10.77.0.20", 6: "fd42:77::20"}
-    return Annotated[
-        StrictStr,
-        Field(max_length=45),
-        WithJsonSchema(
-            {
-                "anyOf": [{"type": "string", "enum": ["auto", "none"]}, {"type": "string", "format": f"ipv{version}"}],
-                "description": "auto: given out by the host's network; none; or a free address of that network.",
-                "examples": ["auto", "none", examples[version]],
-            }
-        ),
-    ]
-
-
-IPv4 = _address(4)
-IPv6 = _address(6)
 
 
 class WhmcsCreate(Body):
