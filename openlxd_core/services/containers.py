@@ -41,6 +41,7 @@ from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import Instance, LxdGateway
 from openlxd_core.services import audit
+from openlxd_core.services.failed_creates import FailedCreate, find_failed_create, still_failed
 from openlxd_core.services.feed import announce
 from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container, find_container_by_id, find_user, ids_of
@@ -154,14 +155,15 @@ class Containers:
         """Reserve the name, the quota and the addresses, then make and start the container.
 
         ``ipv4`` and ``ipv6`` are ``auto``, ``none`` or a free address of the host's bridge. Sizes as
-        :func:`openlxd_core.domain.units.parse_size_mib` reads them. Raises ValidationFailed, AlreadyExists,
-        QuotaExceeded, LxdUnavailable; nothing is made then.
+        :func:`openlxd_core.domain.units.parse_size_mib` reads them. A name whose create failed may be asked for
+        again by the same owner, with whatever image and limits: its row is used anew. Raises ValidationFailed,
+        AlreadyExists, QuotaExceeded, LxdUnavailable; nothing is made then.
         """
         require(actor, Action.CONTAINER_CREATE)
         spec = check_spec(name, image, cpu, memory, disk)
         if owner is None and actor.user_id is None:
             raise ValidationFailed.of("owner", N_("Say whose container it is to be."))
-        await find_user(actor, owner)  # a stranger's name ends here
+        user = await find_user(actor, owner)  # a stranger's name ends here
         wanted = check_address(ipv4, 4, "ipv4"), check_address(ipv6, 6, "ipv6")
         self._live.require_reachable()
         if {*wanted} - {"auto", "none"}:
@@ -169,40 +171,57 @@ class Containers:
             check_in_network(wanted[0], bridge[0], "ipv4")
             check_in_network(wanted[1], bridge[1], "ipv6")
         choice = await self._market.choose(actor, spec.image)
-        operation_id = await self._reserve(actor, spec, choice, owner, wanted)
+        failed = await find_failed_create(self._lxd, spec.name, user.id)
+        operation_id = await self._reserve(actor, spec, choice, owner, wanted, failed)
         return await self._go(actor, operation_id)
 
     @transaction
     async def _reserve(
-        self, actor: Actor, spec: ContainerSpec, choice: Choice, owner: int | str | None, wanted: tuple[str, str]
+        self,
+        actor: Actor,
+        spec: ContainerSpec,
+        choice: Choice,
+        owner: int | str | None,
+        wanted: tuple[str, str],
+        failed: FailedCreate | None,
     ) -> str:
         user = await find_user(actor, owner)
         require(actor, Action.CONTAINER_CREATE, to_user(user))
         if user.status != "active":
             raise Suspended(N_("The account {name} is suspended."), name=user.username)
-        if await models.Container.filter(name=spec.name).exists():
-            raise AlreadyExists(N_("The name {name} is taken."), name=spec.name)
-        await _refuse_taken_addresses(*wanted)
+        row = await models.Container.filter(name=spec.name).first()
+        if row is not None:
+            if row.user_id != user.id or not await still_failed(row, failed):
+                raise AlreadyExists(N_("The name {name} is taken."), name=spec.name)
+            refuse_suspended(actor, row, admins_too=True)
+        await _refuse_taken_addresses(*wanted, but=spec.name)
         await self._require_room(user.id, 1, spec.cpu, spec.memory_mib, spec.disk_mib)
-        row = await models.Container.create(
-            name=spec.name,
-            wanted_ipv4=wanted[0],
-            wanted_ipv6=wanted[1],
-            project=project_name(user.id),
-            user_id=user.id,
-            created_by=actor.username,
-            image=choice.alias,
-            architecture=choice.architecture,
-            status=State.CREATING.value,
-            cpu=spec.cpu,
-            memory_mb=spec.memory_mib,
-            disk_mb=spec.disk_mib,
-        )
-        await announce("container", "created", row.name, user.id)
-        return await self._begin_create(actor, row, choice)
+        values: dict[str, Any] = {
+            "wanted_ipv4": wanted[0],
+            "wanted_ipv6": wanted[1],
+            "created_by": actor.username,
+            "image": choice.alias,
+            "architecture": choice.architecture,
+            "status": State.CREATING.value,
+            "cpu": spec.cpu,
+            "memory_mb": spec.memory_mib,
+            "disk_mb": spec.disk_mib,
+        }
+        if row is None:
+            row = await models.Container.create(
+                name=spec.name, project=project_name(user.id), user_id=user.id, **values
+            )
+            await announce("container", "created", row.name, user.id)
+        else:
+            row.update_from_dict(values)  # saved with the operation
+        return await self._begin_create(actor, row, choice, failed)
 
-    async def _begin_create(self, actor: Actor, row: models.Container, choice: Choice) -> str:
+    async def _begin_create(
+        self, actor: Actor, row: models.Container, choice: Choice, failed: FailedCreate | None
+    ) -> str:
         args = await self._market.choice_args(actor, choice)
+        if failed is not None:
+            args["replaces"] = list(failed.operations)
         return await self._operations.begin(actor, Kind.CREATE, row, args)
 
     async def _require_room(self, user_id: int, containers: int, cpu: int, memory_mib: int, disk_mib: int) -> None:
@@ -215,17 +234,18 @@ class Containers:
         require(actor, Action.CONTAINER_CREATE, to_container(row))
         self._live.require_reachable()
         choice = await self._market.choose(actor, row.image)
-        return await self._go(actor, await self._reserve_again(actor, name, choice))
+        failed = await find_failed_create(self._lxd, row.name, row.user_id)
+        return await self._go(actor, await self._reserve_again(actor, name, choice, failed))
 
     @transaction
-    async def _reserve_again(self, actor: Actor, name: str, choice: Choice) -> str:
+    async def _reserve_again(self, actor: Actor, name: str, choice: Choice, failed: FailedCreate | None) -> str:
         row = await find_container(actor, name)
         refuse_suspended(actor, row, admins_too=True)
-        if row.status != State.ERROR:
+        if not await still_failed(row, failed):
             raise Conflict(N_("Only a container that could not be made can be tried again."))
         await self._require_room(row.user_id, 1, row.cpu, row.memory_mb, row.disk_mb)
         row.status = State.CREATING.value
-        return await self._begin_create(actor, row, choice)
+        return await self._begin_create(actor, row, choice, failed)
 
     async def start(self, actor: Actor, name: str) -> Operation:
         """Start it. One that runs is a success."""
@@ -424,13 +444,13 @@ def _with_owner(actor: Actor, rows: Sequence[models.Container]) -> Sequence[mode
     return rows
 
 
-async def _refuse_taken_addresses(ipv4: str, ipv6: str) -> None:
-    """Another's address is refused here: LXD would hand it out a second time."""
+async def _refuse_taken_addresses(ipv4: str, ipv6: str, *, but: str) -> None:
+    """Another's address is refused here: LXD would hand it out a second time. ``but`` is the container that asks."""
     for column, address in (("ipv4", ipv4), ("ipv6", ipv6)):
         if address in ("auto", "none"):
             continue
         held = Q(**{column: address}) | Q(**{f"wanted_{column}": address})
-        if await models.Container.filter(held).exists():
+        if await models.Container.filter(held).exclude(name=but).exists():
             raise AlreadyExists(N_("The address {address} is in use."), address=address)
 
 

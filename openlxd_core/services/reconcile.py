@@ -28,6 +28,7 @@ from openlxd_core.lxd.gateway import (
     LxdGateway,
 )
 from openlxd_core.services import steps
+from openlxd_core.services.failed_creates import is_not_ours
 from openlxd_core.services.feed import Feed, announce
 from openlxd_core.services.operations import Operations
 from openlxd_core.services.records import pack_message, unpack_message
@@ -154,7 +155,7 @@ class Reconciler:
             return
         state: InstanceState | None = None
         if instance is not None:
-            if row.status == State.ERROR and await self._sweep(instance):
+            if row.status == State.ERROR and (await self._sweep(instance) or await is_not_ours(row, instance)):
                 instance = None
             elif instance.status in ("running", "frozen"):
                 with contextlib.suppress(OpenLXDError):

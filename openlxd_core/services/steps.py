@@ -109,11 +109,12 @@ async def _make(job: Job, hwaddr: str = "") -> None:
     for attempt in range(_BUSY_TRIES):
         found = await look(job.lxd, *job.place)
         if found is not None:
-            if found.marks.get(MARK_OPERATION) != op.id:
+            mark, ready = found.marks.get(MARK_OPERATION), found.marks.get(MARK_READY) == "1"
+            if mark != op.id and (ready or mark not in op.args.get("replaces", ())):
                 raise AlreadyExists(N_("LXD already has an instance named {name} that is not ours."), name=spec.name)
-            if found.marks.get(MARK_READY) == "1":
+            if ready:
                 return
-            # made by a try that was cut short: existing is no proof of being whole
+            # made by a try that was cut short, or by an earlier create that failed: existing is no proof of being whole
             await job.lxd.delete_instance(*job.place)
         try:
             await job.lxd.create_instance(
