@@ -23,6 +23,7 @@ from textual.filter import ANSIToTruecolor, LineFilter, NoColor
 from textual.notifications import SeverityLevel
 from textual.reactive import Reactive
 from textual.theme import Theme
+from textual.worker import Worker, get_current_worker
 
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import Message, OpenLXDError
@@ -132,6 +133,8 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         self._task_factory: Any = None
         self._pages_made: dict[str, Page] = {}
         self._in_shell = False
+        self.asking: dict[Worker[Any], asyncio.Future[Any]] = {}
+        """Workers that wait for a dialog's answer."""
         self.animation_level = "none"
         self._use_terminal(environment)
         if self.preferences.theme in THEMES:  # before the first frame, and without the watchers of a change
@@ -349,6 +352,41 @@ class OpenLXDApp(App[None], inherit_bindings=False):
             self.refresh(layout=True)
             self.screen.refresh(layout=True)
 
+    # What was typed ahead
+
+    async def push_screen_wait(self, screen: Any, *, mode: str | None = None) -> Any:
+        """As Textual's; a worker that waits for an answer holds no keys up, for they are the answer.
+
+        A dialog that took so long to come that somebody has typed on (see ``HOLD_SECONDS``) does not come any more.
+        """
+        worker = get_current_worker()
+        if self.has_moved_on():
+            raise asyncio.CancelledError
+        future = self.push_screen(screen, wait_for_dismiss=True, mode=mode)
+        self.asking[worker] = future
+        try:
+            return await asyncio.shield(future)
+        finally:
+            self.asking.pop(worker, None)
+
+    def has_moved_on(self) -> bool:
+        """Whether somebody has typed on because the worker that asks this took too long to open something."""
+        settling = getattr(self._driver, "settling", None)
+        return settling is not None and settling.has_given_up(get_current_worker())
+
+    def forget_typed(self) -> None:
+        """Drop the keys that were typed ahead: what they were meant for did not come."""
+        forget = getattr(self._driver, "forget_typed", None)  # only ours keeps them; Textual's own, in tests, does not
+        if forget is not None:
+            forget()
+
+    def on_input_dropped(self) -> None:
+        """Say that keys were lost."""
+        self.notify(
+            _(N_("No answer in time. What you typed meanwhile was dropped; please press the key again.")),
+            severity="warning",
+        )
+
     # What keys do everywhere
 
     def action_go(self, name: str) -> None:
@@ -425,5 +463,6 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         self.notify(reason if named else text, severity=severity(error), timeout=8)
 
     def say_error(self, error: OpenLXDError) -> None:
-        """A toast with an error of the core."""
+        """A toast with an error of the core. Keys typed ahead counted on its success."""
+        self.forget_typed()
         show(self, error)

@@ -11,39 +11,45 @@ import signal
 import sys
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
-from openlxd_core.domain.errors import Message, OpenLXDError
-from openlxd_core.i18n import N_, Translator, _, set_translator
+from openlxd_core.domain.errors import OpenLXDError
+from openlxd_core.i18n import N_, Translator, set_translator
 from openlxd_core.logs import configure
 from openlxd_tui.choices import preferences_of
-from openlxd_tui.shells import ShellResult
-from openlxd_tui.ssh.shell import RESET_TERMINAL, Pipe, wall_for
-from openlxd_tui.ssh.terminal import clamp_size, judge_terminal
+from openlxd_tui.ssh.apps import app_environment, paint_true_colours
+from openlxd_tui.ssh.shell import SessionShell
+from openlxd_tui.terminal.capabilities import TerminalKind, clamp_size, judge_terminal, language_of
+from openlxd_tui.terminal.driver import CURRENT_TERMINAL, TerminalDriver
 
 if TYPE_CHECKING:
-    from textual.app import App
-
     from openlxd_core.bootstrap import Core
     from openlxd_core.domain.actor import Actor
     from openlxd_core.settings import Settings
-
-log = structlog.get_logger(__name__)
 
 _CHUNK = 65536
 
 
 class LocalTerminal:
-    """This process's terminal, as a container's shell sees it. Only between :meth:`taken` and its end."""
+    """This process's own terminal. Only between :meth:`taken` and its end.
 
-    def __init__(self, input_fd: int, output_fd: int) -> None:
+    It is opened once more for writing, without blocking: a terminal that does not read (a stalled line, a stopped
+    multiplexer) must not hold up the operations that this process runs. The descriptors that the shell gave us stay
+    as they are, for they are the shell's, too.
+    """
+
+    def __init__(self, input_fd: int, output_fd: int, environment: Mapping[str, str]) -> None:
+        self.kind: TerminalKind = judge_terminal(environment.get("TERM"), environment)
         self._input = input_fd
         self._output = output_fd
+        self._own_output = False
         self._sink: Any = None
         self._reading = False
+        self._unread: list[bytes] = []
+        self._waiting = bytearray()
+        self._behind = False
+        self._before: list[Any] = []
 
     @property
     def size(self) -> tuple[int, int]:
@@ -53,40 +59,77 @@ class LocalTerminal:
 
     @property
     def congested(self) -> bool:
-        """Never: writing blocks instead, and there is nobody else to hold up."""
-        return False
+        """Whether the terminal has not taken yet what was written to it."""
+        self._behind = self._behind or bool(self._waiting)
+        return bool(self._waiting)
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
         """Pass every key on as it is, and tell of new window sizes."""
         loop = asyncio.get_running_loop()
-        before = termios.tcgetattr(self._input)
+        self._before = termios.tcgetattr(self._input)
+        with contextlib.suppress(OSError):
+            self._output = os.open(os.ttyname(self._output), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            self._own_output = True
         tty.setraw(self._input)
-        others = signal.getsignal(signal.SIGWINCH)
         loop.add_signal_handler(signal.SIGWINCH, self._on_resize)
+        loop.add_signal_handler(signal.SIGCONT, self._on_return)
         try:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGWINCH)
-            if others is not None:
-                signal.signal(signal.SIGWINCH, others)
+            loop.remove_signal_handler(signal.SIGCONT)
             self.pause_input()
-            termios.tcsetattr(self._input, termios.TCSADRAIN, before)
+            loop.remove_writer(self._output)
+            if self._own_output:
+                os.set_blocking(self._output, True)
+                with contextlib.suppress(OSError):
+                    self._write_all()
+                os.close(self._output)
+            termios.tcsetattr(self._input, termios.TCSADRAIN, self._before)
 
     def write(self, data: bytes, *, error: bool = False) -> None:
-        """Send output, all of it."""
-        while data:
-            data = data[os.write(self._output, data) :]
+        """Send output, all of it, as the terminal takes it."""
+        self._waiting += data
+        self._write_some()
+
+    def _write_some(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            self._write_all()
+        except BlockingIOError:
+            loop.add_writer(self._output, self._write_some)
+            return
+        except OSError:  # the terminal has gone: reading says so, too
+            self._waiting.clear()
+        loop.remove_writer(self._output)
+        if self._behind:
+            self._behind = False
+            if self._sink is not None:
+                self._sink.drained()
+
+    def _write_all(self) -> None:
+        while self._waiting:
+            del self._waiting[: os.write(self._output, self._waiting[:_CHUNK])]
 
     def attach(self, sink: Any) -> None:
-        """Give input to ``sink``."""
+        """Give input to ``sink``, first what nobody took before."""
         self._sink = sink
         self.resume_input()
+        unread, self._unread = self._unread, []
+        for data in unread:
+            sink.data(data)
 
     def detach(self, sink: Any) -> None:
         """Stop doing so."""
-        self.pause_input()
-        self._sink = None
+        if self._sink is sink:
+            self.pause_input()
+            self._sink = None
+
+    def unread(self, data: bytes) -> None:
+        """Return input that nobody took: the next sink gets it first."""
+        if data:
+            self._unread.insert(0, data)
 
     def pause_input(self) -> None:
         """Leave keys where they are."""
@@ -103,58 +146,26 @@ class LocalTerminal:
     def _on_input(self) -> None:
         try:
             data = os.read(self._input, _CHUNK)
+        except BlockingIOError:
+            return
         except OSError:
             data = b""
         if data:
             self._sink.data(data)
         else:
+            sink = self._sink
             self.pause_input()
-            self._sink.eof()
+            sink.eof()
 
     def _on_resize(self) -> None:
         if self._sink is not None:
             self._sink.resized(*self.size)
 
-
-class LocalShell:
-    """The :class:`~openlxd_tui.shells.ShellOpener` of the local console."""
-
-    def __init__(self, core: Core, actor: Actor) -> None:
-        self._core = core
-        self._actor = actor
-        self.app: App[Any] | None = None
-        """Set once the app exists; it needs this object to be made."""
-
-    async def __call__(self, container_name: str) -> ShellResult:
-        """Run the login shell of ``container_name`` on this terminal; the app waits behind it."""
-        terminal = LocalTerminal(sys.__stdin__.fileno(), sys.__stdout__.fileno())  # type: ignore[union-attr]
-        kind = judge_terminal(os.environ.get("TERM"), {})
-        try:
-            session = await self._core.consoles.open(
-                self._actor, container_name, terminal=terminal.size, term=kind.name
-            )
-        except OpenLXDError as error:
-            return ShellResult(error=error.message)
-        driver = self.app._driver if self.app is not None else None
-        try:
-            if driver is not None:
-                driver.suspend_application_mode()
-            with terminal.taken():
-                text = _("Shell in {name}. Type exit or press Ctrl+D to come back.").format(name=container_name)
-                terminal.write(f"\x1b[2J\x1b[H{text}\r\n".encode("utf-8", "replace"))
-                try:
-                    return ShellResult(exit_status=await Pipe(session, terminal, wall=wall_for(self._actor)).run())
-                finally:
-                    terminal.write(RESET_TERMINAL)
-        except OpenLXDError as error:
-            return ShellResult(error=error.message)
-        except Exception:
-            log.exception("shell_broken", container=container_name)
-            return ShellResult(error=Message(N_("The shell broke off.")))
-        finally:
-            await asyncio.shield(asyncio.ensure_future(session.close()))
-            if driver is not None:
-                driver.resume_application_mode()
+    def _on_return(self) -> None:
+        """Back from a SIGSTOP: the shell has used the terminal in its own way meanwhile."""
+        tty.setraw(self._input)
+        if hasattr(self._sink, "returned"):
+            self._sink.returned()
 
 
 async def run_console(core: Core, actor: Actor, *, language: str = "") -> int:
@@ -162,14 +173,24 @@ async def run_console(core: Core, actor: Actor, *, language: str = "") -> int:
     from openlxd_tui.app import OpenLXDApp
 
     preferences = await preferences_of(core, actor)
-    translator = Translator(language or preferences.language or _language())  # what was asked for now goes first
+    translator = Translator(language or preferences.language or language_of(os.environ))  # what was asked for now first
     set_translator(translator)
-    shell = LocalShell(core, actor)
+    terminal = LocalTerminal(sys.__stdin__.fileno(), sys.__stdout__.fileno(), os.environ)  # type: ignore[union-attr]
+    CURRENT_TERMINAL.set(terminal)
+    shell = SessionShell(core, actor, terminal)
     app = OpenLXDApp(
-        core, actor, translator=translator, environment=os.environ, host_shell=shell, preferences=preferences
+        core,
+        actor,
+        translator=translator,
+        environment=app_environment(terminal.kind.colours),
+        host_shell=shell,
+        driver_class=TerminalDriver,
+        preferences=preferences,
     )
     shell.app = app
-    await app.run_async()
+    paint_true_colours(app)
+    with terminal.taken():
+        await app.run_async()
     if app.farewell is not None:
         (sys.__stderr__ or sys.stderr).write(app.farewell.text(translator) + "\n")
     return app.return_code or 0
@@ -201,7 +222,3 @@ def _log_to_file(settings: Settings) -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(stream)
-
-
-def _language() -> str:
-    return next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")

@@ -107,9 +107,20 @@ class ContainerActions(Page):
         if name := self.table.current_key:
             self._act(Kind.START, lambda name: self.session.core.containers.start(self.session.actor, name), name)
 
-    def action_pause(self) -> None:
+    @work(group="ask")
+    async def action_pause(self) -> None:
         """Freeze its processes where they are."""
-        if name := self.table.current_key:
+        name = self.table.current_key
+        if name is None:
+            return
+        answer = await self.app.push_screen_wait(
+            Confirm(
+                _(N_("Pause {name}?")).format(name=clean(name, 63)),
+                _(N_("Its processes stand still and answer nobody until you resume it.")),
+                [Choice("pause", N_("Pause"), "y")],
+            )
+        )
+        if answer:
             self._act(Kind.PAUSE, lambda name: self.session.core.containers.pause(self.session.actor, name), name)
 
     def action_resume(self) -> None:
@@ -251,4 +262,5 @@ class ContainerActions(Page):
             return
         result = await self.session.step_into(container.name)
         if result.error is not None:
+            self.session.forget_typed()  # it was meant for the shell
             self.session.notify(sentence(result.error), severity="error", timeout=10)

@@ -110,7 +110,7 @@ class CreateForm(Form[Operation | None]):
         super().on_mount()
         self.ask()
 
-    @work(group="ask")
+    @work(group="hint")
     async def ask(self) -> None:
         """A free name as an example, and what the quota leaves."""
         core, actor = self.session.core, self.session.actor

@@ -140,6 +140,7 @@ class Form(Dialog[Result]):
         names = {field.field for field in self.query(Field)}
         self._touched |= names
         if not self.judge(names):
+            self.session.forget_typed()  # it was meant for what a complete form leads to
             self._go_to(self.check(self.values()))
             return
         if not self._busy:
@@ -164,6 +165,7 @@ class Form(Dialog[Result]):
         try:
             result = await self.send(self.values())
         except ValidationFailed as error:
+            self.session.forget_typed()
             wrong.say("")
             known = {field.field for field in self.query(Field)}
             for name, message in error.fields.items():
@@ -174,6 +176,7 @@ class Form(Dialog[Result]):
             if not error.fields.keys() & known:
                 wrong.say(sentence(error.message), "bad")
         except OpenLXDError as error:
+            self.session.forget_typed()
             wrong.say(sentence(error.message), "bad")
         else:
             self.dismiss(result)

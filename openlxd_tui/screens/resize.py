@@ -44,7 +44,7 @@ class ResizeForm(Form[Operation | None]):
         super().on_mount()
         self.ask()
 
-    @work(group="ask")
+    @work(group="hint")
     async def ask(self) -> None:
         """What the quota leaves, with what the container holds itself added."""
         if self.session.actor.user_id is None or self.session.actor.is_admin:

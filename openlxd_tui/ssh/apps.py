@@ -20,9 +20,9 @@ from textual.filter import ANSIToTruecolor
 
 from openlxd_core.domain.errors import Message
 from openlxd_core.i18n import N_
-from openlxd_tui.ssh.driver import CURRENT_TERMINAL, SshDriver
 from openlxd_tui.ssh.shell import SessionShell
-from openlxd_tui.ssh.terminal import Colours
+from openlxd_tui.terminal.capabilities import Colours
+from openlxd_tui.terminal.driver import CURRENT_TERMINAL, TerminalDriver
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -60,21 +60,21 @@ def make_console_app(session: ConsoleSession) -> App[Any]:
         session.core,
         session.actor,
         translator=session.translator,
-        environment=_colours(session),
+        environment=app_environment(session.kind.colours),
         host_shell=shell,
-        driver_class=SshDriver,
+        driver_class=TerminalDriver,
         preferences=session.preferences,
     )
     shell.app = app
     return app
 
 
-def _colours(session: ConsoleSession) -> dict[str, str]:
-    """How many colours the app should choose from, in the variables that it reads.
+def app_environment(colours: Colours) -> dict[str, str]:
+    """How many colours an app should choose from, in the variables that it reads.
 
     The app styles for that many; bringing every colour down is the driver's work.
     """
-    match session.kind.colours:
+    match colours:
         case Colours.NONE:
             return {"TERM": "xterm", "NO_COLOR": "1"}
         case Colours.STANDARD:
@@ -85,11 +85,15 @@ def _colours(session: ConsoleSession) -> dict[str, str]:
             return {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
 
 
+def paint_true_colours(app: App[Any]) -> None:
+    """Let an app paint in all colours; the driver brings them down to what its terminal shows."""
+    app.console._color_system = ColorSystem.TRUECOLOR
+
+
 async def run(app: App[Any], session: ConsoleSession) -> int:
     """Run ``app`` until it ends. A crash is logged without its variables, and told in a sentence."""
     CURRENT_TERMINAL.set(session)
-    # The driver brings colours down to what the terminal shows; see openlxd_tui.ssh.terminal.
-    app.console._color_system = ColorSystem.TRUECOLOR
+    paint_true_colours(app)
     app._print_error_renderables = app._exit_renderables.clear  # type: ignore[method-assign]
     running = asyncio.ensure_future(app.run_async())
     if sys.version_info >= (3, 12):

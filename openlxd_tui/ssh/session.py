@@ -19,7 +19,7 @@ from openlxd_tui.choices import preferences_of
 from openlxd_tui.ssh import commands
 from openlxd_tui.ssh.apps import run
 from openlxd_tui.ssh.intake import Intake
-from openlxd_tui.ssh.terminal import TerminalKind, clamp_size, client_environment, judge_terminal, language_of
+from openlxd_tui.terminal.capabilities import TerminalKind, clamp_size, client_environment, judge_terminal, language_of
 
 if TYPE_CHECKING:
     from openlxd_tui.ssh.auth import FrontDoor

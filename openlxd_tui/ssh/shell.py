@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from openlxd_core.bootstrap import Core
     from openlxd_core.domain.actor import Actor
-    from openlxd_tui.ssh.driver import Terminal
+    from openlxd_tui.terminal.driver import Terminal
 
 log = structlog.get_logger(__name__)
 
@@ -205,6 +205,9 @@ class SessionShell:
             )
         except OpenLXDError as error:
             return ShellResult(error=error.message)
+        if getattr(self.app, "has_moved_on", bool)():  # it took too long, and somebody has gone on typing elsewhere
+            await session.close()
+            return ShellResult()
         driver = self.app._driver if self.app is not None else None
         try:
             if driver is not None:

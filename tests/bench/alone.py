@@ -7,14 +7,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 
 from openlxd_core.bootstrap import open_core
-from openlxd_core.i18n import Translator
-from openlxd_tui.app import OpenLXDApp
-from openlxd_tui.local import LocalShell
+from openlxd_tui.local import run_console
 from tests.ssh.rig import WatchedLxd
 from tests.support.core import PASSWORD, make_settings
 
@@ -22,10 +19,7 @@ from tests.support.core import PASSWORD, make_settings
 async def main() -> None:
     async with open_core(make_settings(Path(sys.argv[1])), lxd=WatchedLxd(), background=False) as core:
         actor = await core.auth.password_login("alice", PASSWORD, origin="ssh")
-        shell = LocalShell(core, actor)
-        app = OpenLXDApp(core, actor, translator=Translator(), environment=os.environ, host_shell=shell)
-        shell.app = app
-        await app.run_async()
+        await run_console(core, actor)
 
 
 if __name__ == "__main__":

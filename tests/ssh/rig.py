@@ -20,13 +20,14 @@ from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import Message
 from openlxd_core.i18n import N_, _
-from openlxd_tui.ssh.driver import SshDriver
 from openlxd_tui.ssh.limits import DoorLimits
 from openlxd_tui.ssh.server import SshConsole
 from openlxd_tui.ssh.session import ConsoleSession
 from openlxd_tui.ssh.shell import SessionShell
+from openlxd_tui.terminal.driver import TerminalDriver
 from tests.support.core import PASSWORD, add_user, finish, make_settings
 from tests.support.faulty_lxd import FaultyLxd
+from tests.support.vt import VirtualTerminal
 
 N_("typed: {text}")
 
@@ -41,6 +42,7 @@ class WatchedShell:
         self.closed = False
         self.ended = False
         self.status = 0
+        self.written: list[bytes] = []
         self._output: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(64)
         self.put(1, b"$ ")
 
@@ -57,6 +59,7 @@ class WatchedShell:
 
     async def write(self, data: bytes) -> None:
         self._lxd.typed += len(data)
+        self.written.append(data)
         if data.startswith(b"exit"):
             self.end(int(data[4:].strip() or 0))
         elif data.startswith(b"flood"):
@@ -127,7 +130,7 @@ class SmallApp(App[None]):
     BINDINGS = [("s", "shell", "Shell"), ("x", "crash", "Crash"), ("q", "quit", "Quit")]  # noqa: RUF012
 
     def __init__(self, session: ConsoleSession) -> None:
-        super().__init__(driver_class=SshDriver)
+        super().__init__(driver_class=TerminalDriver)
         self.shell = SessionShell(session.core, session.actor, session)
         self.shell.app = self
         self.owner = session.actor.username
@@ -232,15 +235,19 @@ class Rig:
 class Screen:
     """The client's end of a session with a terminal; keeps all that it was shown."""
 
-    def __init__(self, process: Any) -> None:
+    def __init__(self, process: Any, size: tuple[int, int] = (100, 30)) -> None:
         self.process = process
         self.seen = b""
+        self.received = 0
+        self.terminal = VirtualTerminal(min(500, size[0]) or 80, min(200, size[1]) or 24)
         self._task = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         try:
             while data := await self.process.stdout.read(65536):
                 self.seen += data
+                self.received += len(data)
+                self.terminal.feed(data)
         except (asyncssh.Error, OSError):
             pass
 
@@ -250,6 +257,17 @@ class Screen:
         while text.encode() not in self.seen:
             assert asyncio.get_running_loop().time() < deadline, f"{text!r} is not in {self.seen[-600:]!r}"
             assert not self._task.done() or text.encode() in self.seen, f"closed without {text!r}: {self.seen[-800:]!r}"
+            await asyncio.sleep(0.01)
+
+    async def reads(self, *texts: str, gone: Sequence[str] = (), timeout: float = 15) -> None:
+        """Wait until a person would read each of ``texts``, and none of ``gone``."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while True:
+            shown = self.terminal.text
+            if all(text in shown for text in texts) and not any(text in shown for text in gone):
+                return
+            assert asyncio.get_running_loop().time() < deadline, f"not {texts} (or still {gone}):\n{shown}"
+            assert not self._task.done(), f"closed without {texts}:\n{shown}"
             await asyncio.sleep(0.01)
 
     def forget(self) -> None:
@@ -280,7 +298,7 @@ async def open_screen(
     process = await connection.create_process(
         options.pop("command", None), term_type=term, term_size=size, encoding=None, **options
     )
-    return Screen(process)
+    return Screen(process, size)
 
 
 @asynccontextmanager

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from textual.app import App
 
-from openlxd_tui.ssh.driver import CURRENT_TERMINAL, SshDriver
 from openlxd_tui.ssh.intake import HIGH, Intake
-from openlxd_tui.ssh.terminal import judge_terminal
+from openlxd_tui.terminal.capabilities import judge_terminal
+from openlxd_tui.terminal.driver import CURRENT_TERMINAL, TerminalDriver
 
 
 class Wire:
@@ -157,7 +157,7 @@ async def test_an_app_that_gives_the_terminal_away_puts_back_what_was_typed_ahea
     CURRENT_TERMINAL.set(FakeTerminal())
     app: App[None] = App()
     with app._context():
-        driver = SshDriver(app)
+        driver = TerminalDriver(app)
     driver._pump = asyncio.get_running_loop().call_later(60, lambda: None)  # busy: nothing is parsed meanwhile
     for data in (b"echo \xe5\xae", b"\xb9\x1b[<35;10;20M", b"\x1b[I\x1b[?2026;2$y", b"\x1b[A\n"):
         driver.data(data)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from textual import events, messages
 
 from openlxd_core.settings import Settings
-from openlxd_tui.ssh.keys import PASTE_MAX, KeyReader
 from openlxd_tui.ssh.limits import DoorLimits
-from openlxd_tui.ssh.terminal import (
+from openlxd_tui.ssh.wall import Wall
+from openlxd_tui.terminal.capabilities import (
     Colours,
     clamp_size,
     client_environment,
@@ -20,7 +20,7 @@ from openlxd_tui.ssh.terminal import (
     language_of,
     recolour,
 )
-from openlxd_tui.ssh.wall import Wall
+from openlxd_tui.terminal.keys import PASTE_MAX, KeyReader
 
 
 def keys(reader: KeyReader, *chunks: bytes) -> list[str]:

@@ -51,6 +51,10 @@ class Terminal:
         """Type text as it is."""
         self._tmux("send-keys", "-l", text)
 
+    def write(self, data: bytes) -> None:
+        """Type bytes, control characters among them, in a single write."""
+        self._tmux("send-keys", "-H", *(f"{byte:02x}" for byte in data))
+
     def resize(self, columns: int, rows: int) -> None:
         """Change the window's size."""
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))

@@ -10,6 +10,7 @@ import pytest
 
 from openlxd_core.domain.errors import Message, QuotaExceeded
 from openlxd_tui.app import OpenLXDApp
+from openlxd_tui.screens.confirm import Confirm
 from openlxd_tui.screens.containers import ContainersPage
 from openlxd_tui.theme import SharedStylesheet
 from tests.tui.conftest import MakeApp
@@ -241,6 +242,8 @@ async def test_the_palette_finds_and_runs(core: FakeCore, make_app: MakeApp) -> 
     async with app.run_test() as pilot:
         await until(pilot, lambda: page(app).table.rows)
         await pilot.press("colon", *"paus", "enter")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.press("y")
         await until(pilot, lambda: core.calls)
         assert core.calls == [("pause", "web1")]
 

@@ -148,7 +148,7 @@ async def test_usage_is_sampled_only_while_somebody_looks(core: FakeCore, make_a
         (State.RUNNING, "s y", ("stop", "web1", ("force", False))),
         (State.RUNNING, "s f", ("stop", "web1", ("force", True))),
         (State.RUNNING, "r y", ("restart", "web1")),
-        (State.RUNNING, "p", ("pause", "web1")),
+        (State.RUNNING, "p y", ("pause", "web1")),
         (State.FROZEN, "p", ("resume", "web1")),
         (State.ERROR, "t", ("retry", "web1")),
         (State.STOPPED, "d w e b 1 enter", ("delete", "web1")),
@@ -170,7 +170,9 @@ async def test_keys_do_what_they_say(
         await until(pilot, lambda: "web1" in page(app)._operations)
 
 
-@pytest.mark.parametrize("keys", ["s escape", "s n", "r escape", "d escape", "d w e b enter", "d enter", "S", "t"])
+@pytest.mark.parametrize(
+    "keys", ["s escape", "s n", "r escape", "p", "p escape", "d escape", "d w e b enter", "d enter", "S", "t"]
+)
 async def test_nothing_is_lost_by_a_key_too_many(core: FakeCore, make_app: MakeApp, keys: str) -> None:
     """A question taken back, or a name not fully typed, does nothing; what makes no sense is not offered."""
     core.add(container("web1"))

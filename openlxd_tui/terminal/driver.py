@@ -1,10 +1,13 @@
-"""Textual's driver over an SSH channel: no threads, no signal handlers, nothing of the server's own terminal."""
+"""Textual's driver for both doors, an SSH channel and the local terminal: no threads, no signal handlers.
+
+Keys are delivered one at a time (see :mod:`openlxd_tui.terminal.settled`), so that lag, a paste or a script that types
+ahead acts on the screens that it was meant for. Text for a field that has the focus goes in as fast as the field
+takes it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,17 +15,26 @@ from textual import events
 from textual.driver import Driver
 from textual.geometry import Size
 from textual.message import Message
+from textual.widgets import Input
 
-from openlxd_tui.ssh.keys import KeyReader
-from openlxd_tui.ssh.terminal import recolour
+from openlxd_tui.terminal.capabilities import recolour
+from openlxd_tui.terminal.keyboard import Typed
+from openlxd_tui.terminal.keys import KeyReader
+from openlxd_tui.terminal.settled import Settling, check_textual
 
 if TYPE_CHECKING:
     from textual.app import App
 
-    from openlxd_tui.ssh.terminal import TerminalKind
+    from openlxd_tui.terminal.capabilities import TerminalKind
 
-_KEYS_STEP = 32  # bytes parsed between two turns of the event loop: each may be a key that paints
-_PASTE_STEP = 4096  # the same, in the middle of a paste
+HOLD_SECONDS = 5.0
+"""How long a key waits for the app to have handled the one before, at the most: a screen that needs longer to open
+does not open any more, and what was typed ahead for it is dropped."""
+IMPATIENT_SECONDS = 1.0
+"""After so long, Esc and Ctrl+C do not wait: they drop what was typed ahead and act."""
+_IMPATIENT = (b"\x1b", b"\x03")
+_LOOKS_AT_ONCE = 64  # turns of the event loop; most keys are handled within ten
+_LOOK_MOST_SECONDS = 0.02
 _INPUT_HIGH = 64 * 1024  # waiting bytes past which the client is asked to wait
 _QUEUE_HIGH = 8  # messages that an app handles in one go, without letting other sessions have their turn
 _WAIT_SECONDS = 0.01
@@ -41,12 +53,7 @@ _MOUSE_ON = "\x1b[?1000h\x1b[?1003h\x1b[?1006h"
 _MOUSE_OFF = "\x1b[?1006l\x1b[?1003l\x1b[?1000l"
 
 
-_REPORTS = re.compile(rb"\x1b\[(?:<[\d;]*[Mm]|[IO]|\?[\d;]*\$y)")  # mouse, focus, the answer to a query
-
-
-def typed_only(data: bytes) -> bytes:
-    """``data`` without what a terminal reports by itself because the app asked for it."""
-    return _REPORTS.sub(b"", data)
+check_textual()
 
 
 class Sink(Protocol):
@@ -65,8 +72,13 @@ class Sink(Protocol):
 class Terminal(Protocol):
     """The client's terminal at the other end of a channel."""
 
-    kind: TerminalKind
-    size: tuple[int, int]
+    @property
+    def kind(self) -> TerminalKind:
+        """What it can show."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The window, in columns and rows."""
 
     @property
     def congested(self) -> bool:
@@ -81,21 +93,30 @@ class Terminal(Protocol):
     def detach(self, sink: Sink) -> None:
         """Stop doing so, if ``sink`` is the one."""
 
+    def unread(self, data: bytes) -> None:
+        """Return input that nobody took: the next sink gets it first."""
+
     def pause_input(self) -> None:
         """Ask the client to wait."""
 
     def resume_input(self) -> None:
         """Let it send again."""
 
-    def unread(self, data: bytes) -> None:
-        """Put back input that a sink took and did not use."""
-
 
 CURRENT_TERMINAL: ContextVar[Terminal] = ContextVar("openlxd_terminal")
 """The terminal of the session that this task belongs to: Textual makes its driver itself."""
 
 
-class SshDriver(Driver):
+class InputDropped(Message):
+    """What was typed ahead is lost, because the screen that it was meant for did not open in time."""
+
+    bubble = False
+
+
+_ACTING = (events.InputEvent, events.Paste)
+
+
+class TerminalDriver(Driver):
     """Runs one app on the terminal of its session."""
 
     def __init__(
@@ -106,8 +127,12 @@ class SshDriver(Driver):
         self._recolour = recolour(self._terminal.kind.colours)
         self._reader = KeyReader()
         self._tick: asyncio.TimerHandle | None = None
-        self._input: deque[bytes] = deque()
-        self._input_size = 0
+        self._typed = Typed(self._reader)
+        self.settling = Settling(app)
+        """Tells when the app has handled a key; the app asks it whether somebody has typed on."""
+        self._key_pending, self._text_pending = True, False  # what is typed at once waits for the first screen
+        self._delivered = 0.0
+        self._looks = 0
         self._pump: asyncio.Handle | None = None
         self._resize: asyncio.TimerHandle | None = None
         self._output: list[str] = []
@@ -140,6 +165,12 @@ class SshDriver(Driver):
             text = self._recolour(text)
         self._terminal.write(text.encode("utf-8", "replace"))
 
+    def returned(self) -> None:
+        """Somebody else has had the terminal: take it again as it was."""
+        if self._on_screen:
+            self._send(_ENTER + (_MOUSE_ON if self._mouse else ""))
+            self._app.refresh(layout=True)
+
     def drained(self) -> None:
         """Paint everything anew once a slow client has caught up."""
         if self._behind and self._on_screen:
@@ -151,6 +182,8 @@ class SshDriver(Driver):
     def start_application_mode(self) -> None:
         """Take the terminal."""
         self._on_screen = True
+        self._key_pending = True
+        self._delivered = self._loop.time()
         self._behind = False
         self._send(_ENTER + (_MOUSE_ON if self._mouse else ""))
         self._terminal.attach(self)
@@ -163,9 +196,7 @@ class SshDriver(Driver):
             if handle is not None:
                 handle.cancel()
         self._tick = self._pump = self._resize = None
-        self._terminal.unread(typed_only(b"".join(self._input)))  # typed ahead, for whoever takes the terminal now
-        self._input.clear()
-        self._input_size = 0
+        self._terminal.unread(self._typed.take_all())
         self._terminal.resume_input()
 
     def stop_application_mode(self) -> None:
@@ -180,36 +211,78 @@ class SshDriver(Driver):
 
     def data(self, data: bytes) -> None:
         """The client typed this."""
-        self._input.append(data)
-        self._input_size += len(data)
-        if self._input_size > _INPUT_HIGH:
+        now = self._loop.time()
+        if data in _IMPATIENT and now - self._delivered >= IMPATIENT_SECONDS and self._waits_for_app:
+            self._give_up()
+        self._typed.add(data, now)
+        if self._typed.size > _INPUT_HIGH:
             self._terminal.pause_input()
         if self._pump is None:
             self._read_some()
 
+    def eof(self) -> None:
+        """The terminal has gone."""
+        self._app.exit()
+
+    @property
+    def _waits_for_app(self) -> bool:
+        """Whether a key has been delivered that the app has not fully handled yet."""
+        if (self._key_pending or self._text_pending) and self.settling.settled:
+            self._key_pending = self._text_pending = False
+        return self._key_pending or self._text_pending
+
+    @property
+    def _to_a_field(self) -> bool:
+        """Whether what comes next is text for the field that has the focus: it needs to wait for no other text."""
+        return self._typed.is_text and isinstance(self._app.focused if self._app._screen_stack else None, Input)
+
     def _read_some(self) -> None:
-        """Parse a little, let the other sessions run, and go on: ten megabytes of paste must not stop them."""
+        """Deliver the next key or a little text, let the other sessions run, and go on."""
         self._pump = None
-        if not self._input:
+        if not self._typed or not self._on_screen:
             return
+        text = self._to_a_field and not self._key_pending
+        if not text and self._waits_for_app:
+            self._look_again()
+            return
+        self._looks = 0
         if self._unhandled() > _QUEUE_HIGH:
             self._pump = self._loop.call_later(_WAIT_SECONDS, self._read_some)
             return
-        data = self._input.popleft()
-        step = _PASTE_STEP if self._reader.pasting else _KEYS_STEP
-        if len(data) > step:
-            self._input.appendleft(data[step:])
-            data = data[:step]
-        self._input_size -= len(data)
         if self._tick is not None:
             self._tick.cancel()
             self._tick = None
-        self._deliver(self._reader.feed(data))
-        if self._input:
+        self._deliver(self._typed.next(many=text), text=text)
+        if self._typed:
             self._pump = self._loop.call_soon(self._read_some)
-        else:
+        if self._typed.size <= _INPUT_HIGH:
             self._terminal.resume_input()
         self._arm_tick()
+
+    def _look_again(self) -> None:
+        """The app is still at the last key: look again, at once at first, then less and less often."""
+        now = self._loop.time()
+        if now - max(self._delivered, self._typed.since) >= HOLD_SECONDS:
+            self._give_up()
+            self.send_message(InputDropped())
+            return
+        self._looks += 1
+        if self._looks <= _LOOKS_AT_ONCE:
+            self._pump = self._loop.call_soon(self._read_some)
+        else:
+            wait = min(_LOOK_MOST_SECONDS, 0.0005 * (self._looks - _LOOKS_AT_ONCE))
+            self._pump = self._loop.call_later(wait, self._read_some)
+
+    def _give_up(self) -> None:
+        """Whoever types has waited long enough: what was typed blind is dropped, and the next key acts."""
+        self.settling.give_up()
+        self.forget_typed()
+        self._key_pending = self._text_pending = False
+
+    def forget_typed(self) -> None:
+        """Drop what was typed and not delivered yet: it was meant for a screen that did not come."""
+        self._typed.take_all()
+        self._terminal.resume_input()
 
     def _unhandled(self) -> int:
         """Messages that wait in the app, and in the widget that its keys go to."""
@@ -223,13 +296,19 @@ class SshDriver(Driver):
 
     def _on_tick(self) -> None:
         self._tick = None
-        if self._input:  # more has come and waits its turn: time has not passed for the reader
+        if self._typed:  # more has come and waits its turn; the queue knows how long after
             return
-        self._deliver(self._reader.tick())
+        self._deliver(self._reader.tick(), text=False)
         self._arm_tick()
 
-    def _deliver(self, messages: list[Message]) -> None:
+    def _deliver(self, messages: list[Message], *, text: bool) -> None:
         for message in messages:
+            if text and isinstance(message, events.Key):
+                self._text_pending = True
+            elif isinstance(message, _ACTING) and not isinstance(message, events.MouseMove):
+                self._key_pending = True
+                self.settling.began()
+            self._delivered = self._loop.time()
             self.process_message(message)
 
     def send_message(self, message: Message) -> None:

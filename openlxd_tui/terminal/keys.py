@@ -71,6 +71,25 @@ class KeyReader:
         """Whether a paste has begun and not ended: what comes next is text, not keys."""
         return self._paste is not None
 
+    @property
+    def holding(self) -> bool:
+        """Whether the beginning of a character or of a sequence waits for its end."""
+        return bool(self._held) or self.holds_text
+
+    @property
+    def holds_text(self) -> bool:
+        """Whether it is a character whose last bytes are missing."""
+        return bool(self._decoder.getstate()[0])
+
+    def surrender(self) -> bytes:
+        """Give back, as they came, the bytes of which no message was made; for whoever reads the terminal next."""
+        paste, self._paste = self._paste, None
+        begun = "" if paste is None else _PASTE_START + "".join(paste)
+        data = (begun + self._held).encode() + self._decoder.getstate()[0]
+        self._held = ""
+        self._decoder.reset()
+        return data
+
     def feed(self, data: bytes) -> list[Message]:
         """The messages that ``data`` completes; runs of mouse moves come as the last of them."""
         text = self._held + self._decoder.decode(data)

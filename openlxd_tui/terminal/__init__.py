@@ -1,0 +1,1 @@
+"""What lies between an app and a terminal, whichever door the terminal comes through."""
