@@ -39,7 +39,7 @@ from openlxd_core.services.system_key import SystemKey
 from openlxd_core.services.usage import UsageHistory
 from openlxd_core.services.workers import Workers
 from openlxd_core.settings import Settings
-from openlxd_core.storage import database
+from openlxd_core.storage import backups, database
 
 log = structlog.get_logger(__name__)
 
@@ -181,14 +181,14 @@ async def upgrade_database(settings: Settings) -> list[str]:
     return await database.upgrade(settings.database)
 
 
-async def backup_database(settings: Settings, target: Path) -> None:
-    """Write a consistent copy of the database, which may be in use."""
-    await database.backup(settings.database, target)
+async def backup_database(settings: Settings, target: Path, *, replace: bool = False) -> None:
+    """Write a consistent copy of the database, which may be in use. Raises AlreadyExists unless ``replace``."""
+    await backups.backup(settings.database, target, replace=replace)
 
 
 async def restore_database(settings: Settings, source: Path) -> Path | None:
-    """Put a copy in the database's place; where the old one went."""
-    return await database.restore(settings.database, source)
+    """Put a copy in the database's place; where the old one is kept. Raises Conflict while anybody has it open."""
+    return await backups.restore(settings.database, source)
 
 
 async def check_database(settings: Settings) -> list[str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import _
@@ -10,6 +13,8 @@ from openlxd_tui.cli import exits
 from openlxd_tui.cli.config import Json
 from openlxd_tui.cli.context import confirm, hand_over, out, print_json, say, settings
 from openlxd_tui.cli.users import Yes
+
+Force = Annotated[bool, Parameter(help=_("Replace the file if it is there."), negative="")]
 
 
 async def upgrade() -> None:
@@ -22,24 +27,28 @@ async def upgrade() -> None:
     say(_("The database is up to date."))
 
 
-async def backup(file: Path) -> None:
+async def backup(
+    file: Path,
+    *,
+    force: Force = False,
+) -> None:
     """Write a copy of the database to a file, also while it is in use.
 
     Parameters
     ----------
     file
-        Where to; it must not be there yet.
+        Where to; without --force it must not be there yet.
     """
     from openlxd_core import bootstrap
 
     in_force = settings()
-    await bootstrap.backup_database(in_force, file)
+    await bootstrap.backup_database(in_force, file, replace=force)
     hand_over(in_force)
     say(_("The copy is in {path}.").format(path=file))
 
 
 async def restore(file: Path, *, yes: Yes = False) -> None:
-    """Put a copy in the database's place. Stop the servers first.
+    """Put a copy in the database's place. Refused while the servers run.
 
     Parameters
     ----------
@@ -50,9 +59,11 @@ async def restore(file: Path, *, yes: Yes = False) -> None:
 
     confirm(_("Replace the database with {path}?").format(path=file), yes)
     in_force = settings()
-    await bootstrap.restore_database(in_force, file)
+    kept = await bootstrap.restore_database(in_force, file)
     hand_over(in_force)
     say(_("The database is what {path} held.").format(path=file))
+    if kept is not None:
+        say(_("The one before is kept as {path}.").format(path=kept))
 
 
 async def check(*, as_json: Json = False) -> int:

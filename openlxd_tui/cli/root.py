@@ -45,7 +45,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("image delete", "images:delete", N_("Delete an image. Containers made from it keep working.")),
     ("db upgrade", "database:upgrade", N_("Bring the database to this version.")),
     ("db backup", "database:backup", N_("Write a copy of the database to a file, also while it is in use.")),
-    ("db restore", "database:restore", N_("Put a copy in the database's place. Stop the servers first.")),
+    ("db restore", "database:restore", N_("Put a copy in the database's place. Refused while the servers run.")),
     ("db check", "database:check", N_("Check the database.")),
     ("config show", "config:show", N_("Show every setting in force and where it was said.")),
     ("version", "config:version", N_("Show the version.")),

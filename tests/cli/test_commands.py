@@ -238,6 +238,11 @@ def test_the_database_is_backed_up_checked_and_put_back(openlxd: Openlxd, tmp_pa
     assert openlxd("db", "check", "--json").data == {"ok": True, "problems": []}
     copy = tmp_path / "copy.sqlite3"
     assert openlxd("db", "backup", str(copy)).code == 0
+    before = copy.read_bytes()
+    refused = openlxd("db", "backup", str(copy))
+    assert (refused.code, copy.read_bytes()) == (exits.CONFLICT, before)
+    assert "--force" in refused.err
+    assert openlxd("db", "backup", str(copy), "--force").code == 0
     _add(openlxd, "bobby")
     assert openlxd("db", "restore", str(copy), "--yes").code == 0
     assert [user["username"] for user in openlxd("user", "list", "--json").data] == ["alice"]

@@ -16,7 +16,7 @@ from tortoise import Tortoise
 from tortoise.migrations.api import migrate
 
 from openlxd_core.domain.errors import AlreadyExists, ConfigurationError, DatabaseBusy
-from openlxd_core.storage import database, models
+from openlxd_core.storage import backups, database, models
 from openlxd_core.storage.client import patience
 from openlxd_core.storage.database import journal_mode, open_database, tortoise_config, upgrade
 from openlxd_core.storage.transaction import transaction
@@ -196,12 +196,12 @@ async def test_a_backup_taken_while_writing_restores_to_a_sound_database(tmp_pat
     async with open_database(url):
         await put("before", 1)
         writer = asyncio.create_task(_write_for_ever())
-        await database.backup(url, copy)
+        await backups.backup(url, copy)
         writer.cancel()
         await asyncio.gather(writer, return_exceptions=True)
         await put("after", 1)
     assert copy.stat().st_mode & 0o777 == 0o600
-    aside = await database.restore(url, copy)
+    aside = await backups.restore(url, copy)
     assert aside is not None
     assert aside.exists()
     async with open_database(url):
@@ -226,7 +226,7 @@ async def test_what_is_no_copy_is_not_restored(tmp_path: Path) -> None:
     raw.close()
     for bad in (junk, empty, tmp_path / "absent"):
         with pytest.raises(ConfigurationError):
-            await database.restore(url, bad)
+            await backups.restore(url, bad)
     assert (tmp_path / "openlxd.sqlite3").read_bytes() == before
 
 
@@ -357,7 +357,7 @@ async def test_what_a_killed_process_left_half_written_is_rolled_back(tmp_path: 
     url, file = url_of(tmp_path), tmp_path / "openlxd.sqlite3"
     async with open_database(url):
         await put("whole", 1)
-    for look in (lambda: database.check(url), lambda: database.backup(url, tmp_path / "copy"), lambda: upgrade(url)):
+    for look in (lambda: database.check(url), lambda: backups.backup(url, tmp_path / "copy"), lambda: upgrade(url)):
         process = subprocess.Popen([sys.executable, "-c", HALF, str(file)], stdout=subprocess.PIPE)
         assert process.stdout is not None
         assert process.stdout.readline() == b"half\n"
