@@ -196,7 +196,7 @@ class Catalogue:
         head, _, tail = text.rpartition("/")
         if head and not wanted and offered_architecture(tail) in _ARCHITECTURES:
             text, wanted = head, offered_architecture(tail)
-        for spelling in _spellings(text):
+        for spelling in spellings(text):
             offers = [self._entries[number].offer for number in self._names.get(spelling, ())]
             fitting = [
                 offer
@@ -214,7 +214,7 @@ class Catalogue:
                     image=offers[0].alias, architecture=clean(architecture or wanted, 20),
                 )  # fmt: skip
         if variant:
-            for spelling in _spellings(f"{text}/{variant.lower()}"):
+            for spelling in spellings(f"{text}/{variant.lower()}"):
                 for number in self._names.get(spelling, ()):
                     offer = self._entries[number].offer
                     if offer.architecture == (wanted or self._own) and offer.variant == variant:
@@ -230,7 +230,7 @@ class Catalogue:
     def close_to(self, name: str, count: int = 3) -> Sequence[str]:
         """Names of offers that look like ``name``."""
         mine = {e.compact: e.offer.alias for e in self._entries if e.offer.architecture == self._own}
-        wanted = _spellings(name.lower())[-1]
+        wanted = spellings(name.lower())[-1]
         near = difflib.get_close_matches(wanted, mine, count, 0.6)
         if near:
             return [mine[found] for found in near]
@@ -258,7 +258,7 @@ def _names(offer: Offer, own: str) -> set[str]:
     return found
 
 
-def _spellings(text: str) -> Sequence[str]:
+def spellings(text: str) -> Sequence[str]:
     """What ``text`` may stand for, its own compact form first."""
     bare = text
     for tail in _TAILS:

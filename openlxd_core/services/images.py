@@ -20,7 +20,7 @@ from openlxd_core.domain.policy import Action, may, require
 from openlxd_core.domain.text import clean, is_plain
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import Instance, LxdEvent, LxdGateway, LxdImage
-from openlxd_core.market.catalogue import compact
+from openlxd_core.market.catalogue import compact, spellings
 from openlxd_core.market.support import end_of_life, version_of
 from openlxd_core.services import audit
 from openlxd_core.services.feed import announce
@@ -147,8 +147,8 @@ class Images:
 
     async def find(self, actor: Actor, name: str) -> HeldImage | None:
         """The image that ``name`` means to the actor, if LXD holds it: an alias, a fingerprint, one of their own
-        private names, or an alias written another way (``debian12``, ``ubuntu/jammy``)."""
-        rows = {row.alias: row for row in await models.Image.filter(private=True)}
+        private names, or an alias written another way (``debian12``, ``ubuntu/jammy``). Needs no image server."""
+        rows = {row.alias: row for row in await models.Image.all()}
         usable = [
             HeldImage(alias, image)
             for image in await self.held()
@@ -159,10 +159,13 @@ class Images:
         for found in usable:
             if found.alias in (name, own) or (len(name) == 64 and found.image.fingerprint == name):
                 return found
-        wanted = compact(name.removesuffix("-lxc").removesuffix("/default"))
-        for found in usable:
-            if not found.alias.startswith(PRIVATE) and wanted and wanted in _spellings(found):
-                return found
+        public = [
+            (found, _names(found, rows.get(found.alias))) for found in usable if not found.alias.startswith(PRIVATE)
+        ]
+        for spelling in spellings(name.strip().lower()[:200]):
+            for found, names in public:
+                if spelling and spelling in names:
+                    return found
         return None
 
     async def resolve(self, alias: str, actor: Actor = SYSTEM) -> LxdImage:
@@ -325,14 +328,20 @@ async def _differs(held: Mapping[str, LxdImage]) -> bool:
     return any(a not in held and a not in active and row.status != ImageStatus.FAILED for a, row in rows.items())
 
 
-def _spellings(found: HeldImage) -> set[str]:
+def _names(found: HeldImage, row: models.Image | None) -> set[str]:
+    """Every compact spelling of a held image, by what LXD knows of it and what the image server said of it once."""
     known = found.image.properties
-    os, release, variant = (clean(known.get(key, ""), 50).lower() for key in ("os", "release", "variant"))
-    tail = "" if variant in ("", "default") else variant
+    described = [tuple(known.get(key, "") for key in ("os", "release", "variant"))]
+    if row is not None:
+        described.append((row.distribution, row.release, row.variant))
     names = {compact(found.alias)}
-    if os and release:
-        names |= {compact(f"{os}{release}{tail}"), compact(f"{os}{version_of(os, release)}{tail}")}
-    return names
+    for facts in described:
+        os, release, variant = (clean(fact, 50).lower() for fact in facts)
+        tail = "" if variant in ("", "default") else variant
+        if os and release:
+            names |= {compact(f"{os}{release}{tail}"), compact(f"{os}{version_of(os, release)}{tail}")}
+    architecture = found.image.architecture
+    return names | {compact(f"{name}{a}") for name in names for a in (architecture, offered_architecture(architecture))}
 
 
 def _columns(image: LxdImage) -> dict[str, Any]:

@@ -105,9 +105,7 @@ class Imports:
 
         Raises Forbidden, QuotaExceeded, Busy.
         """
-        require(actor, Action.IMAGE_IMPORT)
-        if not actor.is_admin and self._settings.tenant_import == "off":
-            raise Forbidden(N_("Only admins import images here. Ask one of them for it."))
+        self._require_allowed(actor)
         active = await models.Operation.filter(
             kind=Kind.IMPORT.value, target=offer.alias, status__in=_ACTIVE
         ).first()  # fmt: skip
@@ -129,6 +127,23 @@ class Imports:
             "askers": [actor.user_id] if actor.user_id is not None else [],
         }
         return await self._operations.begin_on(actor, Kind.IMPORT, offer.alias, actor.user_id, args)
+
+    @transaction
+    async def already_here(self, actor: Actor, alias: str, fingerprint: str) -> str:
+        """The operation of an import that has nothing to do, since LXD holds the image; it has ended.
+
+        Raises Forbidden.
+        """
+        self._require_allowed(actor)
+        args = {"fingerprint": fingerprint, "askers": [actor.user_id] if actor.user_id is not None else []}
+        operation_id = await self._operations.begin_on(actor, Kind.IMPORT, alias, actor.user_id, args)
+        await self._operations.end(operation_id, None)
+        return operation_id
+
+    def _require_allowed(self, actor: Actor) -> None:
+        require(actor, Action.IMAGE_IMPORT)
+        if not actor.is_admin and self._settings.tenant_import == "off":
+            raise Forbidden(N_("Only admins import images here. Ask one of them for it."))
 
     async def _join(self, actor: Actor, active: models.Operation) -> None:
         askers = active.args.get("askers", [])

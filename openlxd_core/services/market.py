@@ -20,7 +20,7 @@ import structlog
 
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.errors import ImageSourceUnavailable, Message, NotFound, OpenLXDError, ValidationFailed
-from openlxd_core.domain.image import CatalogueState, Image, Offer, lxd_architecture
+from openlxd_core.domain.image import CatalogueState, Image, Offer, lxd_architecture, offered_architecture
 from openlxd_core.domain.listing import ImageFilter, OfferFilter, Page, Part
 from openlxd_core.domain.operation import ENDED, Kind, Operation, OperationStatus
 from openlxd_core.domain.policy import Action, require
@@ -33,7 +33,7 @@ from openlxd_core.market.source import ImageServers
 from openlxd_core.services import audit
 from openlxd_core.services.feed import Feed, announce
 from openlxd_core.services.image_pages import image_page, offer_page
-from openlxd_core.services.images import Images
+from openlxd_core.services.images import PRIVATE, HeldImage, Images
 from openlxd_core.services.imports import Imports
 from openlxd_core.services.live import Live
 from openlxd_core.services.operations import Operations
@@ -208,9 +208,11 @@ class Market:
     async def info(self, actor: Actor, alias: str) -> ImageInfo:
         """What is known of one image, by any of its names. Raises NotFound."""
         require(actor, Action.IMAGE_VIEW)
-        await self.ready()
         name = alias[:200]
-        image = next((i for i in await self.images(actor) if i.alias == name), None)
+        await self._load()
+        image = await self._images.get(actor, name)
+        if image is None:  # what is here is told without waiting for a server
+            await self.ready()
         offer: Offer | None = None
         with contextlib.suppress(ValidationFailed):
             offer = self._find(actor, image.alias if image else name)
@@ -262,9 +264,14 @@ class Market:
     ) -> Operation:
         """Import an image by any of its names. Who asks for one that is on its way joins.
 
-        Raises ValidationFailed (with close names), Forbidden, QuotaExceeded, Busy, LxdUnavailable.
+        While the image servers cannot be asked, one that LXD holds counts as imported. Raises ValidationFailed (with
+        close names), Forbidden, QuotaExceeded, Busy, LxdUnavailable, ImageSourceUnavailable.
         """
         require(actor, Action.IMAGE_IMPORT)
+        await self._load()
+        if not self._can_ask and (held := await self._already_held(actor, alias, architecture or "", variant or "")):
+            done = await self._imports.already_here(actor, held.alias, held.image.fingerprint)
+            return await self._operations.get(actor, done)
         await self.ready()
         if not len(self._catalogue) and self._reason is not None:
             raise ImageSourceUnavailable(self._reason.template, **dict(self._reason.params))
@@ -273,6 +280,24 @@ class Market:
         operation_id = await self._imports.begin(actor, offer)
         await self._start(operation_id)
         return await self._operations.get(actor, operation_id)
+
+    @property
+    def _can_ask(self) -> bool:
+        """Whether there is a catalogue, and its servers answered when they were last asked."""
+        return bool(len(self._catalogue)) and self._reason is None
+
+    async def _already_held(self, actor: Actor, name: str, architecture: str, variant: str) -> HeldImage | None:
+        """A public image that LXD holds by this name, for this architecture and variant where they are asked for."""
+        held = await self._images.find(actor, name)
+        if held is None or held.alias.startswith(PRIVATE):
+            return None
+        row = await models.Image.filter(alias=held.alias).first()
+        its_variant = held.image.properties.get("variant") or (row.variant if row else "") or "default"
+        its_architecture = offered_architecture(held.image.architecture)
+        fits = (not architecture or offered_architecture(architecture) == its_architecture) and (
+            not variant or variant == its_variant
+        )
+        return held if fits else None
 
     async def _start(self, operation_id: str) -> None:
         row = await models.Operation.filter(id=operation_id).first()
@@ -287,13 +312,18 @@ class Market:
         return offer
 
     async def choose(self, actor: Actor, name: str) -> Choice:
-        """What a container is to be made from. Raises ValidationFailed with close names, LxdUnavailable."""
+        """What a container is to be made from: an image that is here, at once, whatever the image servers do.
+
+        Raises ValidationFailed with close names, LxdUnavailable, ImageSourceUnavailable.
+        """
         await self._load()
         held = await self._images.find(actor, name)
         offer: Offer | None = None
         if held is None:
             await self.ready()
             if not len(self._catalogue):
+                if self._reason is not None:
+                    raise ImageSourceUnavailable(self._reason.template, **dict(self._reason.params))
                 raise ValidationFailed.of(
                     "image", N_("There is no image {alias} on this host."), alias=clean(name, 100)
                 )
@@ -328,9 +358,10 @@ class Market:
 
     async def _set_flag(self, actor: Actor, key: str, action: str, alias: str, flag: bool) -> None:
         require(actor, Action.IMAGE_MANAGE)
-        await self.ready()
+        await self._load()
         name = alias
         if await self._images.get(actor, alias) is None:
+            await self.ready()
             name = self._find(actor, alias).alias
         await self._store_flag(actor, key, action, name, flag)
         await self._look_around()
