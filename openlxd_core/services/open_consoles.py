@@ -6,6 +6,8 @@ Whichever process suspends a container, every process hears of it through the fe
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import structlog
 
@@ -16,6 +18,7 @@ from openlxd_core.i18n import N_
 from openlxd_core.services.feed import Feed
 from openlxd_core.storage import models
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
@@ -28,6 +31,7 @@ class WatchedSession:
         self._session: ExecSession | None = None
         self._error: Suspended | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._asked: set[asyncio.Future[Any]] = set()
 
     async def begin(self, session: ExecSession) -> WatchedSession:
         """Stand for ``session``. Raises Suspended where the container was suspended while it was opened."""
@@ -42,56 +46,59 @@ class WatchedSession:
         """Kill the command; whoever reads or waits gets ``error``."""
         if self._error is None:
             self._error = error
+            for asked in self._asked:
+                asked.cancel()
             if self._session is not None:
                 self._closing = asyncio.ensure_future(self._session.close())
 
-    @property
-    def _inner(self) -> ExecSession:
+    def _reason(self) -> Suspended | None:
+        return self._error
+
+    async def _until_suspended(self, call: Callable[[ExecSession], Awaitable[T]]) -> T:
+        """What the session answers. A suspension does not wait for it: hanging up a stubborn command takes seconds."""
         if self._error is not None:
             raise self._error
         if self._session is None:
             raise AssertionError("a session that was never begun")
-        return self._session
+        asked = asyncio.ensure_future(call(self._session))
+        self._asked.add(asked)
+        try:
+            return await asked
+        except asyncio.CancelledError:
+            task, error = asyncio.current_task(), self._reason()
+            if error is None or (task is not None and task.cancelling()):
+                raise
+            raise error from None
+        finally:
+            self._asked.discard(asked)
 
     async def read(self) -> tuple[int, bytes]:
         """As :meth:`ExecSession.read`. Raises Suspended."""
-        found = await self._inner.read()
-        if found[0] == 0 and self._error is not None:
-            raise self._error
-        return found
+        return await self._until_suspended(lambda session: session.read())
 
     async def write(self, data: bytes) -> None:
         """As :meth:`ExecSession.write`. Raises Suspended."""
-        await self._inner.write(data)
+        await self._until_suspended(lambda session: session.write(data))
 
     async def write_eof(self) -> None:
         """As :meth:`ExecSession.write_eof`. Raises Suspended."""
-        await self._inner.write_eof()
+        await self._until_suspended(lambda session: session.write_eof())
 
     async def close_output(self) -> None:
         """As :meth:`ExecSession.close_output`. Raises Suspended."""
-        await self._inner.close_output()
+        await self._until_suspended(lambda session: session.close_output())
 
     async def resize(self, width: int, height: int) -> None:
         """As :meth:`ExecSession.resize`. Raises Suspended."""
-        await self._inner.resize(width, height)
+        await self._until_suspended(lambda session: session.resize(width, height))
 
     async def signal(self, number: int) -> None:
         """As :meth:`ExecSession.signal`. Raises Suspended."""
-        await self._inner.signal(number)
+        await self._until_suspended(lambda session: session.signal(number))
 
     async def wait(self) -> int:
         """As :meth:`ExecSession.wait`. Raises Suspended."""
-        try:
-            status = await self._inner.wait()
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self._error is None or (task is not None and task.cancelling()):
-                raise
-            raise self._error from None  # the session's own wait was given up with it
-        if self._error is not None:
-            raise self._error
-        return status
+        return await self._until_suspended(lambda session: session.wait())
 
     async def close(self) -> None:
         """End it on purpose. Safe to call twice."""

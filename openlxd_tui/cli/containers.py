@@ -7,11 +7,18 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from openlxd_core.bootstrap import Core
+from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import Container
+from openlxd_core.domain.errors import Conflict, Message
+from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.units import format_mib
-from openlxd_core.i18n import _
+from openlxd_core.i18n import N_, _
 from openlxd_tui.cli.config import Json
 from openlxd_tui.cli.context import open_core, print_json, print_table, say
+from openlxd_tui.outcomes import done_text
+
+WAIT_SECONDS = 60.0
 
 
 def _record(found: Container) -> dict[str, Any]:
@@ -26,9 +33,17 @@ def _record(found: Container) -> dict[str, Any]:
         "disk_mib": found.disk_mib,
         "ipv4": found.ipv4,
         "ipv6": found.ipv6,
+        "suspended": found.suspended,
+        "suspended_by": found.suspended_by,
+        "suspended_reason": found.suspended_reason,
+        "suspended_at": found.suspended_at,
         "error": found.error.text(_) if found.error else "",
         "created_at": found.created_at,
     }
+
+
+def _state(found: Container) -> str:
+    return f"{found.status.value} ({_('suspended')})" if found.suspended else found.status.value
 
 
 async def list_containers(
@@ -55,7 +70,7 @@ async def list_containers(
     print_table(
         headings,
         [
-            [c.name, c.owner, c.status.value, c.ipv4, c.cpu, format_mib(c.memory_mib), format_mib(c.disk_mib), c.image]
+            [c.name, c.owner, _state(c), c.ipv4, c.cpu, format_mib(c.memory_mib), format_mib(c.disk_mib), c.image]
             for c in found
         ],
     )
@@ -79,3 +94,43 @@ async def adopt(project: str, name: str, username: str, *, as_json: Json = False
         print_json(_record(container))
     else:
         say(_("{container} belongs to {name} now.").format(container=container.name, name=username))
+
+
+async def suspend(name: str, *, reason: str = "", as_json: Json = False) -> None:
+    """Stop a container and lock its owner out of it, whatever state it is in. Its owner's account goes on.
+
+    Parameters
+    ----------
+    name
+        The container's name.
+    reason
+        Why; its owner reads it.
+    """
+    async with open_core() as (core, actor):
+        await _to_the_end(core, actor, await core.containers.suspend(actor, name, reason), as_json)
+
+
+async def unsuspend(name: str, *, as_json: Json = False) -> None:
+    """End a container's suspension, and start it if it ran when it was suspended.
+
+    Parameters
+    ----------
+    name
+        The container's name.
+    """
+    async with open_core() as (core, actor):
+        await _to_the_end(core, actor, await core.containers.unsuspend(actor, name), as_json)
+
+
+async def _to_the_end(core: Core, actor: Actor, operation: Operation, as_json: bool) -> None:
+    """Wait for an operation, as long as a stop by force takes at most, and say how it ended."""
+    operation = await core.operations.wait(actor, operation.id, WAIT_SECONDS)
+    if operation.status is OperationStatus.FAILED:
+        message = operation.error or Message(N_("the reason is not known."))
+        raise Conflict(message.template, **dict(message.params))
+    if as_json:
+        print_json(_record(await core.containers.get(actor, operation.target)))
+    elif operation.ended:
+        say(done_text(operation))
+    else:
+        say(_("This goes on; the services finish it."))

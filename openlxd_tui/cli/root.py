@@ -39,6 +39,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("user key delete", "keys:delete", N_("Remove an SSH key.")),
     ("container list", "containers:list_containers", N_("List everybody's containers.")),
     ("container adopt", "containers:adopt", N_("Give a container that LXD already holds to an account.")),
+    ("container suspend", "containers:suspend", N_("Stop a container and lock its owner out of it.")),
+    ("container unsuspend", "containers:unsuspend", N_("End a container's suspension; start it if it ran.")),
     ("image list", "images:list_images", N_("List the images that LXD holds.")),
     ("image remote", "images:remote", N_("List the images that the image servers offer.")),
     ("image import", "images:import_image", N_("Import an image and wait for it.")),

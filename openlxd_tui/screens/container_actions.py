@@ -24,6 +24,7 @@ from openlxd_tui.screens.image_forms import PublishForm, ReinstallForm, snapshot
 from openlxd_tui.screens.page import Page
 from openlxd_tui.screens.resize import ResizeForm
 from openlxd_tui.screens.snapshots import SnapshotsPage
+from openlxd_tui.screens.suspend_form import SuspendContainerForm
 from openlxd_tui.screens.unmanaged import UnmanagedPage
 from openlxd_tui.widgets.record_table import RecordTable
 
@@ -40,6 +41,8 @@ _NEEDS: dict[str, frozenset[State]] = {
     "snapshots": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
     "reinstall": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
     "publish": frozenset({State.STOPPED}),
+    "suspend": _ANY,
+    "unsuspend": _ANY,
     "delete": _ANY - {State.DELETING, State.CREATING},
 }
 """In which states an action is offered; the services judge again."""
@@ -62,6 +65,8 @@ class ContainerActions(Page):
         Binding("v", "snapshots", N_("Snapshots")),
         Binding("R", "reinstall", N_("Reinstall")),
         Binding("P", "publish", N_("Make an image of it")),
+        Binding("x", "suspend", N_("Suspend"), show=False),
+        Binding("x", "unsuspend", N_("Unsuspend"), show=False),
         Binding("u", "unmanaged", N_("Unmanaged instances"), show=False),
     ]
 
@@ -85,6 +90,8 @@ class ContainerActions(Page):
         container = self.table.current if self.is_mounted else None
         if container is None:
             return False
+        if action in ("suspend", "unsuspend"):  # also while another operation is under way, which it waits for
+            return self.session.actor.is_admin and container.suspended is (action == "unsuspend")
         if container.name in self._operations and action not in ("shell", "delete", "snapshots"):
             return False
         return container.status in needs
@@ -165,6 +172,22 @@ class ContainerActions(Page):
         )
         if answer:
             self._act(Kind.RESTART, lambda name: self.session.core.containers.restart(self.session.actor, name), name)
+
+    @work(group="ask")
+    async def action_suspend(self) -> None:
+        """Stop it, keep its owner out of it, and say why."""
+        container = self.table.current
+        if container is None:
+            return
+        operation = await self.app.push_screen_wait(SuspendContainerForm(container))
+        if operation is not None:
+            self.follow(operation)
+
+    def action_unsuspend(self) -> None:
+        """Let its owner in again."""
+        if name := self.table.current_key:
+            actor, core = self.session.actor, self.session.core
+            self._act(Kind.UNSUSPEND, lambda name: core.containers.unsuspend(actor, name), name)
 
     @work(group="ask")
     async def action_delete(self) -> None:
@@ -257,7 +280,7 @@ class ContainerActions(Page):
         container = self.table.current
         if container is None:
             return
-        if container.status is not State.RUNNING:
+        if container.status is not State.RUNNING and not container.suspended:  # the service says that it is suspended
             self.session.notify(_(N_("Only a running container has a shell. Press S to start it.")), severity="warning")
             return
         result = await self.session.step_into(container.name)

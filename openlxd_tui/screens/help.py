@@ -86,8 +86,11 @@ class Keys(Widget):
         return [(" ".join(dict.fromkeys(keys)), words) for words, keys in lines.items()]
 
 
+_ADMINS = ("unmanaged", "suspend", "unsuspend", "pin", "unpin", "hide", "unhide")
+
+
 def _is_admins(binding: Binding) -> bool:
-    return "users" in binding.action or binding.action in ("unmanaged", "pin", "unpin", "hide", "unhide")
+    return "users" in binding.action or binding.action in _ADMINS
 
 
 def _own_bindings(kind: type) -> list[BindingType]:

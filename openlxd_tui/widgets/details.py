@@ -49,6 +49,9 @@ class Details(Widget):
             return text
         text.append(clean(container.name, 63) + "\n", style_for(self.app, "accent", bold=True))
         self._line(text, state_cell(container))
+        if container.suspended:
+            for cell in self._suspension(container):
+                self._line(text, cell)
         if self.size.height > 12 or container.error is None:
             text.append("\n")
         if self._operation is not None:
@@ -71,6 +74,17 @@ class Details(Widget):
         for part, tint in cell:
             text.append(part, style_for(self.app, tint))
         text.append("\n")
+
+    def _suspension(self, container: Container) -> list[Cell]:
+        """The reason, and for admins who and when."""
+        lines: list[Cell] = []
+        if container.suspended_reason:
+            lines.append(((clean(container.suspended_reason, 500), "warn"),))
+        if self.app.actor.is_admin and container.suspended_at is not None:  # type: ignore[attr-defined]
+            who = clean(container.suspended_by, 100)
+            told = _(N_("by {name}, {date}")).format(name=who, date=moment(container.suspended_at))
+            lines.append(((told, "quiet"),))
+        return lines
 
     def _facts(self, container: Container) -> list[tuple[str, Cell]]:
         usage = self._usage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from openlxd_core.domain import errors
 from openlxd_core.domain.errors import error_tree
-from openlxd_tui.cli import exits
+from openlxd_tui.cli import context, exits
 from openlxd_tui.cli.root import COMMANDS, language
 from tests.cli.conftest import Openlxd
 
@@ -326,3 +327,32 @@ def test_the_operator_chooses_whom_the_system_key_acts_as(openlxd: Openlxd) -> N
     assert Path(found["file"]).is_file()
     assert openlxd("user", "suspend", "second").code == exits.DONE
     assert "refused" in openlxd("user", "key", "system").out
+
+
+def test_a_container_is_suspended_and_let_in_again(openlxd: Openlxd) -> None:
+    """One sentence each; the list shows the mark; repeats succeed; what is missing is not found."""
+    _add(openlxd, "alice")
+    _make(openlxd, "web1", "alice")
+    ran = openlxd("container", "suspend", "web1", "--reason", "unpaid")
+    assert (ran.code, ran.out, ran.err) == (0, "", "Container web1 was suspended.\n")
+    [listed] = openlxd("container", "list", "--json").data
+    assert (listed["status"], listed["suspended"], listed["suspended_reason"]) == ("stopped", True, "unpaid")
+    assert "stopped (suspended)" in openlxd("container", "list").out
+    assert openlxd("container", "suspend", "web1").code == 0
+    told = openlxd("container", "unsuspend", "web1", "--json").data
+    assert (told["status"], told["suspended"]) == ("running", False)
+    chinese = openlxd("--lang", "zh", "container", "unsuspend", "web1")
+    assert chinese.err == "容器 web1 已解除停用。\n"
+    for verb in ("suspend", "unsuspend"):
+        assert openlxd("container", verb, "web9").code == exits.NOT_FOUND
+
+
+def _make(openlxd: Openlxd, name: str, owner: str) -> None:
+    """A container, made as the console would."""
+
+    async def main() -> None:
+        async with context.open_core() as (core, actor):
+            operation = await core.containers.create(actor, name, "debian/12", 1, 256, 1024, owner=owner)
+            assert (await core.operations.wait(actor, operation.id, 60)).error is None
+
+    asyncio.run(main())

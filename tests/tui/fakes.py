@@ -287,7 +287,8 @@ class FakeContainers:
         return self.core.run(operation(name))
 
     def __getattr__(self, verb: str) -> Any:
-        if verb not in ("start", "stop", "restart", "pause", "resume", "delete", "retry", "resize", "reinstall"):
+        verbs = "start stop restart pause resume suspend unsuspend delete retry resize reinstall"
+        if verb not in verbs.split():
             raise AttributeError(verb)
 
         async def call(actor: Actor, name: str, *more: Any, **options: Any) -> Operation:
