@@ -349,8 +349,7 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         finally:
             self._in_shell = False
             self._end_batch()
-            self.refresh(layout=True)
-            self.screen.refresh(layout=True)
+            self.refresh(layout=True)  # the screen, if there still is one: the client may have gone meanwhile
 
     # What was typed ahead
 

@@ -49,6 +49,12 @@ def translate(error: BaseException, file: str | Path) -> StorageUnavailable | No
     # synchronised, and "cannot open" where the journal finds no inode.
     if code == sqlite3.SQLITE_FULL or (code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and is_full(file)):
         return storage_full()
+    if extended == sqlite3.SQLITE_READONLY_DBMOVED:
+        # "attempt to write a readonly database" misleads: the file that this process has open is no more the one at the
+        # path (moved aside, deleted, replaced by a copy), and SQLite refuses to write where nobody would look.
+        return StorageUnavailable(
+            N_("The database file was moved or replaced while OpenLXD was running. Restart OpenLXD.")
+        )
     if code in _BROKEN:
         return StorageUnavailable(N_("The database cannot be used at the moment. Try again soon."))
     return None
@@ -85,7 +91,8 @@ class WriteWatch:
         if isinstance(fault, DatabaseBusy):
             return  # it passes by itself, and whoever was refused is told
         if self.trouble is None or self.trouble.code != fault.code:
-            log.warning("storage_trouble", code=fault.code, reason=str(_sqlite_error(cause) or cause))
+            reason = str(_sqlite_error(cause) or cause)
+            log.warning("storage_trouble", code=fault.code, reason=reason, message=str(fault))
             self.since = datetime.now(UTC)
         self.trouble = fault
         self._troubled.set()

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 from tortoise.connection import get_connection
 
 from openlxd_core.bootstrap import open_core
 from openlxd_core.domain.errors import DatabaseBusy, OpenLXDError, StorageFull, StorageUnavailable, Unauthenticated
 from openlxd_core.domain.operation import OperationStatus
 from openlxd_core.services import storage as storage_service
+from openlxd_core.services import usage as usage_service
 from openlxd_core.storage import client, faults, models
 from openlxd_core.storage.database import open_database
 from openlxd_core.storage.transaction import transaction
@@ -76,6 +80,54 @@ async def test_a_database_that_may_not_be_written_is_said_so(file: Path) -> None
         await models.Setting.all().delete()
     await _sql("PRAGMA query_only = OFF")
     await put("a")
+
+
+async def test_a_database_moved_away_under_the_process_is_said_so(tmp_path: Path) -> None:
+    """What was seen as "sample_failed: attempt to write a readonly database": one line says what has happened, no bug
+    is logged, nothing is written into the file that nobody would find, and back in its place it works again.
+    """
+    settings = make_settings(tmp_path)
+    lxd = FaultyLxd()
+    async with open_core(settings, lxd=lxd, background=False) as core:
+        alice = await add_user(core, "alice")
+        await finish(core, await core.containers.create(alice, "web1", "debian/12", 1, "512MiB", "1GiB"))
+        file = Path(settings.database.removeprefix("sqlite://"))
+        aside, copy = file.with_name("aside.sqlite3"), file.with_name("copy.sqlite3")
+        shutil.copyfile(file, copy)
+
+        async def refused() -> None:
+            with structlog.testing.capture_logs() as lines:
+                for _ in range(3):
+                    with pytest.raises(StorageUnavailable, match="moved or replaced"):
+                        await core.usage.sample(await lxd.usage(), datetime.now(UTC))
+            assert [line["event"] for line in lines if line["log_level"] != "debug"] == ["storage_trouble"]
+            assert not core.storage.state.writable
+
+        file.rename(aside)
+        await refused()
+        aside.rename(file)
+        await core.usage.sample(await lxd.usage(), datetime.now(UTC))
+        assert await models.Sample.all().count() == 1
+        copy.replace(file)
+        await refused()
+
+
+async def test_samples_go_on_when_the_database_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sampler takes no harm: it says nothing but the one line, and samples when it can."""
+    monkeypatch.setattr(usage_service, "SAMPLE_SECONDS", 0.02)
+    settings = make_settings(tmp_path)
+    async with open_core(settings, lxd=FaultyLxd()) as core:
+        alice = await add_user(core, "alice")
+        await finish(core, await core.containers.create(alice, "web1", "debian/12", 1, "512MiB", "1GiB"))
+        file = Path(settings.database.removeprefix("sqlite://"))
+        aside = file.with_name("aside.sqlite3")
+        with structlog.testing.capture_logs() as lines:
+            file.rename(aside)
+            await eventually(lambda: faults.watch.trouble is not None, "the trouble noticed")
+            await asyncio.sleep(0.1)
+            aside.rename(file)
+            await eventually(lambda: faults.watch.trouble is None, "the trouble over")
+        assert not [line for line in lines if line["log_level"] == "error"]
 
 
 async def test_a_disk_that_fails_is_said_so(file: Path) -> None:

@@ -12,11 +12,14 @@ from typing import Any
 import asyncssh
 import psutil
 import pytest
+import structlog
 
 from openlxd_core.domain.actor import SYSTEM
+from openlxd_core.lxd.simulated.shell import SimulatedExec
 from openlxd_tui.ssh.apps import make_console_app
 from tests.ssh.rig import Rig, open_screen, running
 from tests.support.core import PASSWORD, eventually
+from tests.support.faulty_lxd import FaultyLxd
 
 
 async def test_each_tenant_sees_their_own_session(rig: Rig) -> None:
@@ -142,6 +145,35 @@ async def test_one_crash_is_one_sessions(rig: Rig, caplog: pytest.LogCaptureFixt
         await neighbour.shows("typed: 5 hello")
     assert sys.stdout is not None
     assert "textual" not in type(sys.stdout).__module__
+
+
+@pytest.mark.parametrize("close_seconds", [0.0, 0.3])
+async def test_a_client_killed_inside_a_shell_leaves_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, close_seconds: float
+) -> None:
+    """The connection breaks while a shell has the app's terminal, idle or busy: the session ends, nothing is logged,
+    also where LXD takes its time to end the shell and the app has no screen any more when it comes back.
+    """
+    close = SimulatedExec.close
+
+    async def slowly(session: SimulatedExec) -> None:
+        await asyncio.sleep(close_seconds)
+        await close(session)
+
+    monkeypatch.setattr(SimulatedExec, "close", slowly)
+    async with running(tmp_path, make_app=make_console_app, lxd=FaultyLxd()) as rig:
+        with structlog.testing.capture_logs() as lines:
+            for typed in (b"", b"sleep 100\n", b"yes\n", b"exit\n"):
+                connection = await rig.connect()
+                screen = await open_screen(connection)
+                await screen.shows("web1")
+                screen.type(b"\r")
+                await screen.shows("root@web1")
+                screen.type(typed)
+                connection.abort()
+                await eventually(lambda: rig.console.limits.sessions == 0, "the session gone")
+            await eventually(lambda: not rig.console._tasks, "every task ended")
+        assert [line for line in lines if line["log_level"] in ("warning", "error", "critical")] == []
 
 
 async def test_into_a_shell_and_back(rig: Rig) -> None:
