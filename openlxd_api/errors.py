@@ -95,7 +95,8 @@ def error_response(error: OpenLXDError) -> web.Response:
     fields = error.fields if isinstance(error, errors.ValidationFailed) else None
     response = failure(status, error.code, error.message, fields)
     if isinstance(error, errors.RateLimited):
-        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+        wait = str(max(1, math.ceil(error.retry_after)))
+        response.headers.update({"Retry-After": wait, "RateLimit-Remaining": "0", "RateLimit-Reset": wait})
     elif status == 503:
         response.headers["Retry-After"] = str(TRY_AGAIN_SECONDS)
     elif status == 401:

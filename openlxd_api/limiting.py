@@ -5,7 +5,9 @@ Addresses of IPv6 count by their /64, since one customer has that many. Limits a
 
 from __future__ import annotations
 
+import copy
 import ipaddress
+import math
 import time
 
 from limits import RateLimitItem, parse
@@ -15,6 +17,10 @@ from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimite
 from openlxd_core.domain.errors import RateLimited
 from openlxd_core.i18n import N_
 from openlxd_core.settings import Settings
+
+LIMIT, REMAINING, RESET = "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"
+"""As draft-ietf-httpapi-ratelimit-headers had them up to its fifth version, and as most clients and proxies know them;
+later drafts fold them into one structured field, and are not finished."""
 
 
 def source_of(address: str) -> str:
@@ -40,6 +46,17 @@ class Limiter:
         storage = MemoryStorage()
         self._exact = MovingWindowRateLimiter(storage)
         self._coarse = FixedWindowRateLimiter(storage)
+        self._headers: dict[str, str] | None = None
+
+    def telling(self, headers: dict[str, str]) -> Limiter:
+        """The same limits and counts; what is left of them goes into ``headers``, the scarcest limit winning.
+
+        A count that belongs to an account's name is not told to those who have not signed in: it would show whether
+        somebody else tries to.
+        """
+        found = copy.copy(self)
+        found._headers = headers
+        return found
 
     async def sign_in(self, address: str, account: str) -> None:
         """Count a try to sign in. Raises RateLimited."""
@@ -54,19 +71,28 @@ class Limiter:
         await self._take(self._exact, self._sign_in, "sealed", _who(user_id, address))
 
     async def _both(self, item: RateLimitItem, what: str, address: str, account: str) -> None:
-        for who in (f"address:{source_of(address)}", f"account:{account.strip().lower()[:255]}"):
-            await self._take(self._exact, item, what, who)
+        await self._take(self._exact, item, what, f"address:{source_of(address)}")
+        await self._take(self._exact, item, what, f"account:{account.strip().lower()[:255]}", told=False)
 
     async def ask(self, user_id: int | None, address: str) -> None:
         """Count a request of somebody, or of nobody in particular at an address. Raises RateLimited."""
         await self._take(self._coarse, self._api, "api", _who(user_id, address))
 
-    async def _take(self, limiter: RateLimiter, item: RateLimitItem, what: str, who: str) -> None:
-        if await limiter.hit(item, what, who):
+    async def _take(self, limiter: RateLimiter, item: RateLimitItem, what: str, who: str, *, told: bool = True) -> None:
+        within = await limiter.hit(item, what, who)
+        if within and (self._headers is None or not told):
             return
-        until = (await limiter.get_window_stats(item, what, who)).reset_time
+        until, left = await limiter.get_window_stats(item, what, who)
         wait = max(1.0, until - time.time())
-        raise RateLimited(N_("Too many requests. Try again in {seconds} seconds."), wait)
+        if self._headers is not None:
+            self._tell(item, left if within else 0, wait)
+        if not within:
+            raise RateLimited(N_("Too many requests. Try again in {seconds} seconds."), wait)
+
+    def _tell(self, item: RateLimitItem, left: int, wait: float) -> None:
+        assert self._headers is not None
+        if left <= int(self._headers.get(REMAINING, left)):
+            self._headers |= {LIMIT: str(item.amount), REMAINING: str(left), RESET: str(math.ceil(wait))}
 
 
 def _who(user_id: int | None, address: str) -> str:

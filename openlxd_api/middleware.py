@@ -22,7 +22,9 @@ from openlxd_api.errors import (
     problem,
     problem_response,
 )
+from openlxd_api.limiting import LIMIT, REMAINING, RESET
 from openlxd_api.once import HEADER as IDEMPOTENCY_KEY
+from openlxd_api.once import REPLAYED
 from openlxd_api.parts import ACTOR, CLIENT, CORE, HEADERS, IDENTIFY, LIMITER, METER, TOKEN
 from openlxd_api.rails import Access, Endpoint
 from openlxd_core.domain.actor import Actor, anonymous, local_admin
@@ -38,8 +40,11 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Vary": "Accept-Language, Origin",
 }
-_MAY_SEND = f"Authorization, X-API-Key, Content-Type, Accept-Language, {IDEMPOTENCY_KEY}, Last-Event-ID, X-Request-Id"
-_MAY_READ = "X-Request-Id, Retry-After, Content-Language"
+_MAY_SEND = (
+    f"Authorization, X-API-Key, Content-Type, Accept-Language, {IDEMPOTENCY_KEY}, If-None-Match, Last-Event-ID, "
+    "X-Request-Id"
+)
+_MAY_READ = f"X-Request-Id, Retry-After, Content-Language, ETag, {REPLAYED}, {LIMIT}, {REMAINING}, {RESET}"
 PREFLIGHT_SECONDS = 600
 log = structlog.get_logger("openlxd.api")
 
@@ -118,7 +123,7 @@ async def _answer(request: web.Request, handler: Handler, request_id: str) -> we
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn the request's token or API key into an Actor, where the endpoint asks for one, and count the request."""
     endpoint = endpoint_of(request)
-    client, limiter = request[CLIENT], request.app[LIMITER]
+    client, limiter = request[CLIENT], request.app[LIMITER].telling(request[HEADERS])
 
     async def identify() -> Actor:
         return await _actor(request, client, endpoint)

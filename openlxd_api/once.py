@@ -19,11 +19,13 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from openlxd_api.body import read_body
 from openlxd_api.errors import HttpProblem, error_response, problem_response
-from openlxd_api.parts import ACTOR, CORE, LIMITER
+from openlxd_api.parts import ACTOR, CORE, HEADERS, LIMITER
 from openlxd_core.domain.errors import BadRequest, Conflict, OpenLXDError, RateLimited, ValidationFailed
 from openlxd_core.i18n import N_
 
 HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+"""Says ``true`` on an answer that was given before."""
 PATTERN = "[A-Za-z0-9_.:-]{1,255}"
 _SEALED = "sealed"
 
@@ -41,12 +43,12 @@ async def once(
     raw = await read_body(request)
     told = b"\n".join((request.method.encode(), request.raw_path.encode(), hashlib.sha256(raw).digest()))
     if secret:
-        await request.app[LIMITER].sealed(actor.user_id, actor.address)
+        await request.app[LIMITER].telling(request[HEADERS]).sealed(actor.user_id, actor.address)
     digest = await asyncio.to_thread(_slow_digest, told, key) if secret else hashlib.sha256(told).hexdigest()
     seal = _seal(request, told, key) if secret else None
     first = await service.begin(actor, key, digest)
     if first is not None:
-        return web.json_response(_open(first.body, seal), status=first.status)
+        return web.json_response(_open(first.body, seal), status=first.status, headers={REPLAYED: "true"})
     try:
         try:
             response = await answer()

@@ -13,8 +13,10 @@ from pydantic_core import core_schema
 
 from openlxd_api.answers import PENDING, Answer, Paged, Raw, Stream
 from openlxd_api.errors import HTTP_CODES, STATUS
+from openlxd_api.limiting import LIMIT, REMAINING, RESET
 from openlxd_api.once import HEADER as IDEMPOTENCY_KEY
 from openlxd_api.once import PATTERN as IDEMPOTENCY_PATTERN
+from openlxd_api.once import REPLAYED
 from openlxd_api.rails import Access, Endpoint
 from openlxd_api.version import product_version
 
@@ -117,6 +119,7 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "components": {
             "schemas": dict(sorted(parts.schemas.items())),
             "responses": {_name(status): _failure(status) for status in sorted(_TEXTS)},
+            "headers": _HEADERS,
             "securitySchemes": SECURITY,
         },
     }
@@ -269,10 +272,37 @@ def _failure(status: int) -> dict[str, Any]:
     }
     if status in (429, 503):
         found["headers"] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}}
+    if status == 429:
+        found["headers"] |= _headers(LIMIT, REMAINING, RESET)
     return found
 
 
+_HEADERS = {
+    LIMIT: {"schema": {"type": "integer", "minimum": 1}, "description": "How many requests one window takes."},
+    REMAINING: {"schema": {"type": "integer", "minimum": 0}, "description": "How many are left of it."},
+    RESET: {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds until there are more."},
+    "ETag": {
+        "schema": {"type": "string"},
+        "description": "Sent back as `If-None-Match`, it gets 304 and no body while nothing changed.",
+    },
+    REPLAYED: {"schema": {"const": "true"}, "description": "This is the first answer to this idempotency key, again."},
+}
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
 def _successes(endpoint: Endpoint, parts: _Parts) -> dict[str, Any]:
+    found = _bare_successes(endpoint, parts)
+    more = {"GET": ("ETag",), "POST": (REPLAYED,)}.get(endpoint.method, ()) if endpoint.answer is not Stream else ()
+    for status, response in found.items():
+        if status < "300":
+            response["headers"] = _headers(LIMIT, REMAINING, RESET, *more)
+    return found
+
+
+def _bare_successes(endpoint: Endpoint, parts: _Parts) -> dict[str, Any]:
     if endpoint.answer is Stream:
         return {"200": {"description": "Events.", "content": {"text/event-stream": {"schema": _EVENT}}}}
     if endpoint.answer is Raw:

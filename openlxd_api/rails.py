@@ -26,9 +26,10 @@ from pydantic import BaseModel, ValidationError
 
 from openlxd_api.answers import DONE, Answer, Raw, Stream, envelope, respond
 from openlxd_api.body import as_sent, known, read_json, read_no_body, read_query, typed
+from openlxd_api.caching import finish
 from openlxd_api.once import HEADER as IDEMPOTENCY_KEY
 from openlxd_api.once import once
-from openlxd_api.parts import ACTOR, CLIENT, CORE, LIMITER, METER, PREFIX, STOPPING, TOKEN
+from openlxd_api.parts import ACTOR, CLIENT, CORE, HEADERS, LIMITER, METER, PREFIX, STOPPING, TOKEN
 from openlxd_api.schemas.base import NoBody, NoQuery
 from openlxd_api.streams import last_event_id, serve_stream
 from openlxd_api.waiting import Waiter
@@ -146,7 +147,10 @@ class Endpoint:
 
         if self.method == "POST" and IDEMPOTENCY_KEY in request.headers:
             return await once(request, answer, secret=self.secret)
-        return await answer()
+        response = await answer()
+        if self.method == "GET" and not self.secret and isinstance(response, web.Response):
+            return finish(request, response)
+        return response
 
     async def _called(self, request: web.Request) -> Any:
         sent: dict[str, Any] = {}
@@ -167,7 +171,7 @@ class Endpoint:
             "client": lambda: request[CLIENT],
             "token": lambda: request.get(TOKEN, ""),
             "waiter": lambda: Waiter(app[CORE], request[ACTOR], app[STOPPING]),
-            "limiter": lambda: app[LIMITER],
+            "limiter": lambda: app[LIMITER].telling(request[HEADERS]),
             "meter": lambda: app[METER],
             "app": lambda: app,
             "resume": lambda: last_event_id(request),
