@@ -85,7 +85,7 @@ def find_lxd_socket(settings: Settings) -> Path | None:
 def choose_lxd(settings: Settings) -> LxdGateway:
     """The gateway that the settings ask for. Raises ConfigurationError."""
     socket = find_lxd_socket(settings)
-    if settings.lxd == "simulated" or (settings.lxd == "auto" and socket is None):
+    if settings.simulated or (settings.lxd == "auto" and socket is None):
         from openlxd_core.lxd.simulated import SimulatedLxd
 
         return SimulatedLxd(settings.state_dir / "simulated.json", pace=1.0)
@@ -113,7 +113,7 @@ async def open_core(
         feed = Feed()
         passwords = Passwords(settings.bcrypt_rounds)
         workers = Workers(settings.state_dir)
-        live = Live(gateway, feed)
+        live = Live(gateway, feed, chosen=settings.lxd == "simulated")
         idempotency = Idempotency(workers)
         storage = Storage(settings.state_dir)
         quotas = Quotas(settings, gateway)
@@ -198,7 +198,7 @@ async def check_database(settings: Settings) -> list[str]:
 
 def lxd_kind(settings: Settings) -> str:
     """What :func:`choose_lxd` would take: ``lxd``, ``incus``, ``socket`` (as named) or ``simulated``."""
-    if settings.lxd == "simulated":
+    if settings.simulated:
         return "simulated"
     if settings.lxd_socket is not None:
         return "socket"

@@ -28,6 +28,11 @@ NOT_SETTINGS = frozenset({"OPENLXD_REQUIRE_LIVE", "OPENLXD_TEST_PREPARE", "OPENL
 """Variables of the test run and of the command line that share the prefix."""
 
 
+NONE_FOUND = "none"
+"""What ``openlxd up`` gives its servers as ``lxd`` where ``auto`` found none: both simulate and say why, even if an LXD
+is started later."""
+
+
 class Settings(BaseModel):
     """Every setting, frozen. The environment variable is the field's name in capitals behind ``OPENLXD_``."""
 
@@ -106,6 +111,11 @@ class Settings(BaseModel):
     def database(self) -> str:
         """The Tortoise URL in force."""
         return self.database_url or f"sqlite://{self.state_dir / 'openlxd.sqlite3'}"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether no real LXD is to be looked for: containers are simulated."""
+        return self.lxd in ("simulated", NONE_FOUND)
 
     @property
     def origins(self) -> list[str]:
@@ -193,7 +203,7 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
             N_("Setting {key} (from {source}) is wrong: {reason}."), key=key, source=sources[key], reason=reason
         )
 
-    if settings.lxd not in ("auto", "socket", "simulated") and not settings.lxd.startswith("https://"):
+    if settings.lxd not in ("auto", "socket", "simulated", NONE_FOUND) and not settings.lxd.startswith("https://"):
         raise wrong("lxd", "it is auto, socket, simulated or an https:// address")
     try:
         parse_quota(settings.default_quota)

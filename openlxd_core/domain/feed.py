@@ -36,6 +36,8 @@ class LxdState:
     reason: str
     """Why it is not reachable, in the words of the system; for admins."""
     since: datetime
+    chosen: bool = False
+    """Of a simulated one: whether the settings ask for it, or it stands in for an LXD that was not found."""
 
 
 @dataclass(frozen=True)

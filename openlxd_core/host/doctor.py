@@ -104,7 +104,7 @@ def _run(name: str, check: Callable[[Settings], Iterable[Finding]], settings: Se
 
 def check_lxd(settings: Settings) -> Iterator[Finding]:
     """LXD itself, its pool, its bridge, its images."""
-    if settings.lxd == "simulated":
+    if settings.simulated:
         yield note("lxd", N_("Containers are simulated."), N_("Leave OPENLXD_LXD out to use a real LXD."))
         return
     blocked = [path for path in candidates(settings) if path.exists() and not may_use(path)]

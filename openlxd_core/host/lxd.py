@@ -144,7 +144,7 @@ def candidates(settings: Settings) -> Iterable[Path]:
 
 def find_lxd(settings: Settings) -> Server | None:
     """The LXD that is running here, or None. A named socket that does not answer raises LxdUnavailable."""
-    if settings.lxd == "simulated" or settings.lxd.startswith("https://"):
+    if settings.simulated or settings.lxd.startswith("https://"):
         return None
     for path in candidates(settings):
         if not path.exists() and not settings.lxd_socket:

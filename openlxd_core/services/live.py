@@ -31,8 +31,9 @@ _BACKOFF_FIRST, _BACKOFF_MOST = 0.25, 5.0
 class Live:
     """LXD's present state."""
 
-    def __init__(self, lxd: LxdGateway, feed: Feed) -> None:
+    def __init__(self, lxd: LxdGateway, feed: Feed, *, chosen: bool = False) -> None:
         self._lxd = lxd
+        self._chosen = chosen
         self._feed = feed
         self.state = LxdState(False, "", "", "starting", datetime.now(UTC))
         """Whether LXD answers; a ``lxd`` change tells when it flips."""
@@ -110,7 +111,7 @@ class Live:
     def _set(self, reachable: bool, kind: str, version: str, reason: str) -> None:
         flipped = reachable != self.state.reachable
         since = datetime.now(UTC) if flipped else self.state.since
-        self.state = LxdState(reachable, kind, version, clean(reason, 200), since)
+        self.state = LxdState(reachable, kind, version, clean(reason, 200), since, self._chosen)
         if reachable:
             self._reachable.set()
         else:

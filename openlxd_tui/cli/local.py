@@ -31,7 +31,7 @@ def require_socket(in_force: Settings) -> None:
     """Raise Forbidden unless this account may use LXD: that is what makes it an admin."""
     from openlxd_core.host.lxd import candidates, may_use
 
-    if in_force.lxd == "simulated":
+    if in_force.simulated:
         return
     for path in candidates(in_force):
         if path.exists():

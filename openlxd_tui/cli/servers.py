@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from openlxd_core import systemd
 from openlxd_core.domain.errors import ConfigurationError, Forbidden
 from openlxd_core.i18n import N_, _
-from openlxd_core.settings import LoadedSettings, Settings
+from openlxd_core.settings import NONE_FOUND, LoadedSettings, Settings
 from openlxd_tui.cli import exits
 from openlxd_tui.cli.context import child_environment, loaded, open_core, options, out, print_json, say
 from openlxd_tui.cli.supervisor import Child, Program, Supervisor, python
@@ -76,7 +76,7 @@ def _lxd_environment(settings: Settings) -> dict[str, str]:
     from openlxd_core.host import setup
     from openlxd_core.host.lxd import find_lxd, may_use, settled
 
-    if settings.lxd == "simulated" or settings.lxd.startswith("https://"):
+    if settings.simulated or settings.lxd.startswith("https://"):
         return {}
     server = find_lxd(settings)
     if server is None and setup.can_set_up():
@@ -85,7 +85,7 @@ def _lxd_environment(settings: Settings) -> dict[str, str]:
     socket = server.socket if server else settled(settings).lxd_socket
     if socket is None:
         say(_("There is no LXD here and none can be installed from here: containers are simulated."))
-        return {"OPENLXD_LXD": "simulated"}
+        return {"OPENLXD_LXD": NONE_FOUND}
     if not may_use(socket):
         raise Forbidden(N_("{path} may not be used by this account. Be root, or in the group lxd."), path=str(socket))
     return {"OPENLXD_LXD": "socket", "OPENLXD_LXD_SOCKET": str(socket)}

@@ -26,8 +26,9 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 """How long a child may take to end before it is killed."""
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-STEADY_SECONDS = 60.0
-"""A child that lived this long starts again without delay when it dies."""
+"""The pauses before a child that died while it started is started again; the last one is repeated."""
+STEADY_SECONDS = 5.0
+"""A child that served this long starts again at once when it dies; one that served for less, after a moment."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -60,6 +61,7 @@ class Child:
         """Whether it ended by itself before it ever served: starting it again would not help."""
         self.process: asyncio.subprocess.Process | None = None
         self.starts = 0
+        self._served_since: float | None = None
         self._say = say
         self._path = folder / f"{program.name}.notify"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -67,14 +69,14 @@ class Child:
 
     def _hear(self) -> None:
         with suppress(BlockingIOError):
-            fields = dict(
-                line.split("=", 1)
-                for line in self._socket.recv(4096).decode(errors="replace").split("\n")
-                if "=" in line
-            )
-            self.address = fields.get(ADDRESS, self.address)
-            if fields.get("READY") == "1":
-                self.ready.set()
+            while message := self._socket.recv(4096):
+                fields = dict(
+                    line.split("=", 1) for line in message.decode(errors="replace").split("\n") if "=" in line
+                )
+                self.address = fields.get(ADDRESS, self.address)
+                if fields.get("READY") == "1":
+                    self.ready.set()
+                    self._served_since = self._served_since or time.monotonic()
 
     async def keep_running(self) -> None:
         """Start it, and start it again when it dies, until cancelled; then end it. Returns if it cannot start."""
@@ -83,28 +85,41 @@ class Child:
         failures = 0
         try:
             while True:
-                began = time.monotonic()
                 status = await self._run()
+                self._hear()  # it may have said that it serves just before it died
                 if not self.ready.is_set() and self.starts == 1:
                     self.failed_to_start = True
                     self.ready.set()
                     return
-                failures = 0 if time.monotonic() - began > STEADY_SECONDS else failures + 1
-                delay = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1] if failures else 0.0
-                self._say(
-                    _("{name} ended ({status}); it starts again in {seconds} s.").format(
-                        name=self.program.name, status=_describe(status), seconds=delay
-                    )
+                failures = 0 if self._served_since is not None else failures + 1
+                delay = self._delay(failures)
+                sentence = (
+                    _("{name} ended ({status}); it starts again in {seconds} s.")
+                    if delay
+                    else _("{name} ended ({status}); it starts again.")
                 )
+                self._say(sentence.format(name=self.program.name, status=_describe(status), seconds=delay))
                 await asyncio.sleep(delay)
         finally:
             loop.remove_reader(self._socket)
             await asyncio.shield(asyncio.ensure_future(self._end()))
             self._socket.close()
 
+    def _delay(self, failures: int) -> float:
+        """Seconds until the next start, after ``failures`` starts in a row that came to nothing.
+
+        What served is wanted back at once: somebody killed it, or it met a rare bug. Only what cannot start is held
+        back.
+        """
+        if failures:
+            return BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1]
+        assert self._served_since is not None
+        return 0.0 if time.monotonic() - self._served_since >= STEADY_SECONDS else BACKOFF_SECONDS[0]
+
     async def _run(self) -> int:
         parent = os.getpid()
         self.starts += 1
+        self._served_since = None
         self.process = await asyncio.create_subprocess_exec(
             *self.program.command,
             stdin=asyncio.subprocess.DEVNULL,

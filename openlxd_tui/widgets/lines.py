@@ -106,6 +106,8 @@ class Banner(Line):
             if self.session.actor.is_admin and state.reason:
                 text += f" ({clean(state.reason, 120)})"
             return text, "bad"
+        if state.kind == "simulated" and state.chosen:
+            return _(N_("Simulated containers, as OPENLXD_LXD=simulated asks: nothing here is real.")), "warn"
         if state.kind == "simulated":
             return _(N_("Simulated: nothing here is real. No LXD was found on this host.")), "warn"
         return None

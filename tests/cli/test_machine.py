@@ -15,7 +15,7 @@ from openlxd_core.host import busybox
 from openlxd_core.host.doctor import Level, check_clock, check_keys, check_permissions, check_ports
 from openlxd_core.host.lxd import candidates, find_lxd, settled
 from openlxd_core.host.setup import set_up
-from openlxd_core.settings import Settings
+from openlxd_core.settings import Settings, load_settings
 from openlxd_tui.cli import exits
 from openlxd_tui.cli.context import act_as_owner, hand_over
 from openlxd_tui.cli.servers import _host_and_port, _lxd_environment
@@ -46,7 +46,9 @@ def test_without_any_lxd_containers_are_simulated(tmp_path: Path, monkeypatch: p
     """Where none is and none can be installed."""
     monkeypatch.setenv("LXD_DIR", str(tmp_path))
     monkeypatch.setattr("openlxd_core.host.setup.can_set_up", lambda: False)
-    assert _lxd_environment(Settings()) == {"OPENLXD_LXD": "simulated"}
+    found = _lxd_environment(Settings())
+    assert found == {"OPENLXD_LXD": "none"}  # not the same as being asked to: the screens say which it was
+    assert load_settings(environment=found).settings.simulated
     assert _lxd_environment(Settings(lxd="simulated")) == {}
 
 

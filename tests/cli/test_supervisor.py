@@ -73,6 +73,48 @@ async def test_a_child_that_is_killed_comes_back(monkeypatch: pytest.MonkeyPatch
     assert not psutil.pid_exists(other) or psutil.Process(other).status() == psutil.STATUS_ZOMBIE
 
 
+async def test_what_served_is_back_at_once_however_often_it_is_killed() -> None:
+    """Eight kills in a row: no pause grows, since each time it had said that it serves."""
+    up = Up(_program("ssh", SERVES))
+    await eventually(lambda: bool(up.ready), "ready")
+    child = up.child(0)
+    for _ in range(8):
+        await eventually(lambda: child._served_since is not None and up.pid(0), "serves")
+        served, pid = child._served_since, up.pid(0)
+        os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: child._served_since not in (None, served), "serves again", 30)  # noqa: B023
+    assert len(up.said) == 8
+    assert all("starts again in 0.5 s" in line or line.endswith("starts again.") for line in up.said), up.said
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await asyncio.wait_for(up.task, 20)
+
+
+async def test_only_what_dies_while_it_starts_is_held_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its pauses grow with each start that comes to nothing, and begin afresh once it has served."""
+    monkeypatch.setattr(supervisor, "BACKOFF_SECONDS", (0.01, 0.02, 0.03, 0.04))
+    monkeypatch.setattr(supervisor, "STEADY_SECONDS", 0.0)
+    counter = tmp_path / "starts"
+    broken_at = "2345 78"  # starts that fail
+    code = f"""
+import pathlib, sys
+counter = pathlib.Path({str(counter)!r})
+number = len(counter.read_text()) + 1 if counter.exists() else 1
+counter.write_text("x" * number)
+if str(number) in {broken_at!r}:
+    sys.exit(4)
+{SERVES}"""
+    up = Up(_program("ssh", code))
+    for serving in (1, 6):
+        await eventually(lambda: len(counter.read_text()) == serving if counter.exists() else False, "there", 30)  # noqa: B023
+        await eventually(lambda: up.child(0)._served_since is not None, "serves", 30)
+        os.kill(up.pid(0), signal.SIGKILL)
+    await eventually(lambda: len(counter.read_text()) == 9, "there", 30)
+    pauses = [match[1] if (match := re.search(r"in ([\d.]+) s", line)) else "0" for line in up.said]
+    assert pauses == ["0", "0.01", "0.02", "0.03", "0.04", "0", "0.01", "0.02"]
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await asyncio.wait_for(up.task, 20)
+
+
 async def test_a_child_that_does_not_listen_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that ignores SIGTERM does not keep the rest from ending."""
     monkeypatch.setattr(supervisor, "STOP_SECONDS", 0.3)

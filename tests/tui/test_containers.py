@@ -347,6 +347,17 @@ async def test_an_unreachable_lxd_is_seen_by_everybody(
         await until(pilot, lambda: "LXD is unreachable" not in screen_text(app))
 
 
+@pytest.mark.parametrize(("chosen", "says"), [(True, "OPENLXD_LXD=simulated asks"), (False, "No LXD was found")])
+async def test_the_banner_says_why_containers_are_simulated(
+    core: FakeCore, make_app: MakeApp, chosen: bool, says: str
+) -> None:
+    """Because the settings ask for it, or because there is no LXD."""
+    core.live.state = LxdState(True, "simulated", "5.0.2", "", NOW, chosen)
+    app = make_app(ADMIN)
+    async with app.run_test(size=(80, 24)):
+        assert says in screen_text(app)
+
+
 async def test_a_thousand_rows_scroll(core: FakeCore, make_app: MakeApp) -> None:
     """Ends, pages and sorting work on a long list, which is never drawn whole."""
     core.add(*(container(f"c{index:04}", cpu=1) for index in range(1500)))
