@@ -34,6 +34,7 @@ from openlxd_core.i18n import LANGUAGES, N_, Translator, _, set_translator
 from openlxd_tui import guard
 from openlxd_tui.choices import Choices
 from openlxd_tui.present import sentence, severity, show
+from openlxd_tui.reasons import ADMINS_ONLY
 from openlxd_tui.screens.account import AccountPage
 from openlxd_tui.screens.containers import ContainersPage
 from openlxd_tui.screens.help import HelpPage
@@ -213,7 +214,9 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """A toast; its text is never markup."""
+        """A toast; its text is never markup. One that is on the screen already is not shown twice."""
+        if any(shown.message == message and not shown.has_expired for shown in self._notifications):
+            return
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
 
     # Life and death
@@ -390,6 +393,8 @@ class OpenLXDApp(App[None], inherit_bindings=False):
 
     def action_go(self, name: str) -> None:
         """Go to a screen."""
+        if getattr(self.screen, "PAGE", None) == name:
+            self.notify(_(N_("You are on this screen already.")))
         self.go(name)
 
     def action_help(self) -> None:
@@ -445,6 +450,30 @@ class OpenLXDApp(App[None], inherit_bindings=False):
                 if isinstance(screen, Page):
                     screen.retranslate()
 
+    async def _check_bindings(self, key: str, priority: bool = False) -> bool:
+        """As Textual's; a key whose action is not offered just now says why, instead of doing nothing in silence."""
+        done = await super()._check_bindings(key, priority)
+        if not done and not priority and (reason := self._why_not(key)) is not None:
+            if key != "escape":  # people press it once more than needed; what follows does not count on it
+                self.forget_typed()  # the keys after it counted on what it would have done
+            self.notify(sentence(reason), severity="warning")
+        return done
+
+    def _why_not(self, key: str) -> Message | None:
+        """The reason of the first action that this key stands for; None where it stands for none."""
+        for namespace, bindings in self.screen._modal_binding_chain:
+            for binding in bindings.key_to_bindings.get(key, ()):
+                node, action, parameters = self._parse_action(binding.action, namespace)
+                explain = getattr(node, "why_not", None)
+                if explain is not None and not node.check_action(action, parameters):
+                    reason: Message | None = explain(action, parameters)
+                    return reason
+        return None
+
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
+        """Why an action of the app is not offered."""
+        return ADMINS_ONLY
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Tenants have no users screen."""
         if action == "go" and parameters == ("users",):
@@ -457,6 +486,7 @@ class OpenLXDApp(App[None], inherit_bindings=False):
 
     def say_refusal(self, text: str, error: OpenLXDError) -> None:
         """A toast for something that was not done: ``text`` names it, where the core's own sentence does not."""
+        self.forget_typed()
         reason = sentence(error.message)
         named = any(str(value) in reason for value in error.message.params.values() if str(value) in text)
         self.notify(reason if named else text, severity=severity(error), timeout=8)

@@ -13,12 +13,13 @@ from textual.message import Message as Event
 from textual.widget import Widget
 
 from openlxd_core.domain.account import SshKey, User
-from openlxd_core.domain.errors import NotFound, OpenLXDError
+from openlxd_core.domain.errors import Message, NotFound, OpenLXDError
 from openlxd_core.domain.feed import Change
 from openlxd_core.domain.quota import Quota
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
 from openlxd_tui.present import ROLE_WORDS, Cell, account_cell, age, moment
+from openlxd_tui.reasons import NOT_NOW
 from openlxd_tui.screens.account_forms import KeyForm, PasswordForm
 from openlxd_tui.screens.confirm import Choice, Confirm
 from openlxd_tui.screens.page import Page
@@ -181,6 +182,12 @@ class AccountPage(Page):
             return self.is_mounted and self.table.current is not None
         return True
 
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
+        """The local admin has no account; there may be no key."""
+        if self._loaded and self._user is None:
+            return Message(N_("You are root on this host and have no account of your own here."))
+        return Message(N_("There is no SSH key yet. Press a to add one.")) if self._loaded else NOT_NOW
+
     @work(group="ask")
     async def action_password(self) -> None:
         """Change the password."""
@@ -192,8 +199,12 @@ class AccountPage(Page):
         """Add a public key."""
         key = await self.app.push_screen_wait(KeyForm())
         if key is not None:
+            self._say(N_("SSH key {name} was added."), key)
             self.table.expect(str(key.id))
             self.load()
+
+    def _say(self, template: str, key: SshKey) -> None:
+        self.session.notify(_(template).format(name=clean(key.name, 60) or clean(key.fingerprint, 60)))
 
     @work(group="ask")
     async def action_delete_key(self) -> None:
@@ -213,6 +224,8 @@ class AccountPage(Page):
                 await self.session.core.keys.delete(self.session.actor, key.id)
             except OpenLXDError as error:
                 self.session.say_error(error)
+            else:
+                self._say(N_("SSH key {name} was deleted."), key)
             self.load()
 
     @work(group="ask")

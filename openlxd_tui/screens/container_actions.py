@@ -12,12 +12,13 @@ from textual import work
 from textual.binding import Binding, BindingType
 
 from openlxd_core.domain.container import Container, State
-from openlxd_core.domain.errors import OpenLXDError
+from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
 from openlxd_tui.outcomes import refused_text
 from openlxd_tui.present import sentence
+from openlxd_tui.reasons import ADMINS_ONLY, container_reason, no_row
 from openlxd_tui.screens.confirm import Choice, Confirm, TypeToConfirm
 from openlxd_tui.screens.create import CreateForm, worth_offering
 from openlxd_tui.screens.image_forms import PublishForm, ReinstallForm, snapshots_text
@@ -95,6 +96,15 @@ class ContainerActions(Page):
         if container.name in self._operations and action not in ("shell", "delete", "snapshots"):
             return False
         return container.status in needs
+
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
+        """Why nothing can be done with the container under the cursor, or not this."""
+        if action in ("unmanaged", "suspend", "unsuspend") and not self.session.actor.is_admin:
+            return ADMINS_ONLY
+        container = self.table.current
+        if container is None:
+            return no_row(self.table.total, N_("There is no container yet. Press n to create one."))
+        return container_reason(action, container, self._operations.get(container.name))
 
     @work(group="act")
     async def _act(self, kind: Kind, call: Callable[[str], Awaitable[Operation]], name: str) -> None:

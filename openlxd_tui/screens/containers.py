@@ -20,6 +20,7 @@ from textual.timer import Timer
 from textual.widgets import Input
 
 from openlxd_core.domain.container import Container, State, Usage
+from openlxd_core.domain.errors import Message as Reason
 from openlxd_core.domain.errors import NotFound, OpenLXDError
 from openlxd_core.domain.feed import Change
 from openlxd_core.domain.operation import Operation, OperationStatus
@@ -333,6 +334,8 @@ class ContainersPage(ContainerActions):
         """Show the pane or put it away."""
         self._details_wanted = not self.has_class("-details")
         self.place_details()
+        if self._details_wanted and not self.has_class("-details"):
+            self.session.notify(_(N_("The terminal is too small for the details.")), severity="warning")
 
     def retranslate(self) -> None:
         """The pane too."""
@@ -391,8 +394,15 @@ class ContainersPage(ContainerActions):
             return bool(self.query("#filter"))
         return super().check_action(action, parameters)
 
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> Reason:
+        """Without a filter there is none to clear."""
+        if action == "clear":
+            return Reason(N_("No filter is set. Press q to leave."))
+        return super().why_not(action, parameters)
+
     def action_reload(self) -> None:
         """Read everything again."""
+        self.session.notify(_(N_("Reading the containers again…")))
         self.load()
 
 

@@ -11,11 +11,12 @@ from typing import ClassVar
 from textual import work
 from textual.binding import Binding, BindingType
 
-from openlxd_core.domain.errors import OpenLXDError
+from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.domain.image import Image, ImageStatus, Offer
 from openlxd_core.domain.operation import Operation
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
+from openlxd_tui.reasons import ADMINS_ONLY
 from openlxd_tui.screens.confirm import TypeToConfirm
 from openlxd_tui.screens.create import CreateForm
 from openlxd_tui.screens.page import Page
@@ -89,6 +90,32 @@ class MarketActions(Page):
                 return actor.is_admin and pinned == (action == "unpin")
             case _:
                 return actor.is_admin and offer is not None and offer.hidden == (action == "unhide")
+
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
+        """Why nothing can be done with the image under the cursor, or not this."""
+        offer, image, progress = self.offer, self.image, self._progress.get(self.alias)
+        admin = self.session.actor.is_admin
+        name = {"alias": clean(self.alias, 100)}
+        if action in ("pin", "unpin", "hide", "unhide") and not admin:
+            return ADMINS_ONLY
+        if offer is None and image is None:
+            return Message(N_("There is no image under the cursor."))
+        if action == "give_up":
+            if progress is None:
+                return Message(N_("No import of {alias} is under way."), name)
+            return Message(N_("Somebody else imports {alias}; only they and admins can cancel it."), name)
+        if progress is not None:
+            return Message(N_("{alias} is being imported. Wait until that is done, or press x to cancel it."), name)
+        if action in ("use", "import") and (offer is None or not offer.published):
+            return Message(N_("No image server offers {alias} any more."), name)
+        if action == "import":
+            return Message(N_("{alias} is on this host already, in its newest build."), name)
+        if action == "delete":
+            here = image is not None and image.status is not ImageStatus.DOWNLOADING
+            template = N_("Only admins delete images that are not their own.") if here else N_(
+                "{alias} is not on this host.")  # fmt: skip
+            return Message(template, name)
+        return Message(N_("Images that no server offers cannot be hidden."), name)
 
     @work(group="act")
     async def _import(self, alias: str) -> None:
@@ -173,32 +200,35 @@ class MarketActions(Page):
             )
         )
         if sure:
-            self._change(lambda: self.session.core.market.delete(self.session.actor, alias))
+            gone = N_("Image {alias} was deleted from this host.")
+            self._change(gone, alias, lambda: self.session.core.market.delete(self.session.actor, alias))
 
     @work(group="act")
-    async def _change(self, call: Callable[[], Awaitable[object]]) -> None:
+    async def _change(self, done: str, alias: str, call: Callable[[], Awaitable[object]]) -> None:
         try:
             await call()
         except OpenLXDError as error:
             self.session.say_error(error)
+        else:
+            self.session.notify(_(done).format(alias=clean(alias, 100)))
         self.read_again()
 
-    def _flag(self, call: Callable[..., Awaitable[object]], flag: bool) -> None:
+    def _flag(self, done: str, call: Callable[..., Awaitable[object]], flag: bool) -> None:
         alias, actor = self.alias, self.session.actor
-        self._change(lambda: call(actor, alias, flag))
+        self._change(done, alias, lambda: call(actor, alias, flag))
 
     def action_pin(self) -> None:
         """Show it first, and leave the build that is here alone."""
-        self._flag(self.session.core.market.pin, True)
+        self._flag(N_("Image {alias} was pinned."), self.session.core.market.pin, True)
 
     def action_unpin(self) -> None:
         """Let it go on as all others."""
-        self._flag(self.session.core.market.pin, False)
+        self._flag(N_("Image {alias} was unpinned."), self.session.core.market.pin, False)
 
     def action_hide(self) -> None:
         """Keep it from tenants."""
-        self._flag(self.session.core.market.hide, True)
+        self._flag(N_("Image {alias} is hidden from tenants now."), self.session.core.market.hide, True)
 
     def action_unhide(self) -> None:
         """Offer it to tenants again."""
-        self._flag(self.session.core.market.hide, False)
+        self._flag(N_("Image {alias} is shown to tenants now."), self.session.core.market.hide, False)

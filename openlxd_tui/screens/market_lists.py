@@ -286,6 +286,8 @@ class MarketLists(MarketActions):
         """Show the details or put them away."""
         self._details_wanted = not self.has_class("-details")
         self.place_details()
+        if self._details_wanted and not self.has_class("-details"):
+            self.session.notify(_(N_("The terminal is too small for the details.")), severity="warning")
 
     def retranslate(self) -> None:
         """The search's hint too."""

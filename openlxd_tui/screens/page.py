@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual import on
 from textual.binding import Binding, BindingType
-from textual.message import Message
+from textual.message import Message as Event
 from textual.screen import ModalScreen, Screen
 
+from openlxd_core.domain.errors import Message
 from openlxd_core.domain.feed import Change
 from openlxd_core.i18n import N_
+from openlxd_tui.reasons import NOT_NOW
 from openlxd_tui.widgets.lines import Banner
 from openlxd_tui.widgets.record_table import RecordTable
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-class FeedChange(Message):
+class FeedChange(Event):
     """Something changed in the core; sent to every screen."""
 
     bubble = False
@@ -60,6 +62,10 @@ class Page(Screen[None], inherit_bindings=False):
         for table in self.query(RecordTable):
             table.repaint()
         self.refresh(layout=True)
+
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
+        """Why an action of this screen is not offered just now, for whoever presses its key all the same."""
+        return NOT_NOW
 
     def on_feed_change(self, message: FeedChange) -> None:
         """Every screen shows whether LXD answers; the rest is each one's own."""

@@ -10,14 +10,15 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message as Event
 
-from openlxd_core.domain.errors import NotFound, OpenLXDError
+from openlxd_core.domain.errors import Message, NotFound, OpenLXDError
 from openlxd_core.domain.feed import Change
 from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.snapshot import Snapshot
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
 from openlxd_tui.outcomes import done_text, failed_text, refused_text
-from openlxd_tui.present import Cell, Piece, age, bar, load_role, moment, progress_cell
+from openlxd_tui.present import Cell, Piece, age, bar, load_role, moment, progress_cell, stage_word
+from openlxd_tui.reasons import no_row
 from openlxd_tui.screens.confirm import Choice, Confirm
 from openlxd_tui.screens.image_forms import PublishForm, SnapshotForm
 from openlxd_tui.screens.page import Page
@@ -187,6 +188,16 @@ class SnapshotsPage(Page):
             current = self.table.current
             return action == "take" or (current is not None and (current.ready or action == "delete"))
         return True
+
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
+        """Something runs on the container, or there is no snapshot under the cursor, or it is not ready."""
+        current = self.table.current
+        if self._operation is not None:
+            values = {"name": clean(self.container, 63), "stage": stage_word(self._operation)}
+            return Message(N_("{name} is busy ({stage}). Wait until that is done."), values)
+        if current is None:
+            return no_row(self.table.total, N_("There is no snapshot yet. Press n to take one."))
+        return Message(N_("Snapshot {snapshot} is still being taken."), {"snapshot": clean(current.name, 40)})
 
     @on(RecordTable.Highlighted)
     def look_at(self) -> None:

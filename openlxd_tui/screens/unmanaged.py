@@ -17,6 +17,7 @@ from openlxd_core.domain.feed import Change
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
 from openlxd_tui.present import STATES, Cell
+from openlxd_tui.reasons import NOTHING_HERE
 from openlxd_tui.screens.form import Form
 from openlxd_tui.screens.page import Page
 from openlxd_tui.widgets.field import Field
@@ -174,8 +175,13 @@ class UnmanagedPage(Page):
         """There must be something to hand over."""
         return action != "adopt" or (self.is_mounted and self.table.current is not None)
 
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
+        """There is no instance to hand over."""
+        return NOTHING_HERE
+
     def action_reload(self) -> None:
         """Ask LXD again."""
+        self.session.notify(_(N_("Asking LXD again…")))
         self.load()
 
     @work(group="ask")

@@ -12,12 +12,13 @@ from textual.message import Message as Event
 
 from openlxd_core.domain.account import AccountStatus, User
 from openlxd_core.domain.actor import Role
-from openlxd_core.domain.errors import OpenLXDError
+from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.domain.feed import Change
 from openlxd_core.domain.quota import Quota
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
 from openlxd_tui.present import ROLE_WORDS, Cell, Tint, account_cell, age
+from openlxd_tui.reasons import no_row
 from openlxd_tui.screens.confirm import Choice, Confirm, TypeToConfirm
 from openlxd_tui.screens.page import Page
 from openlxd_tui.screens.secret import Secret
@@ -170,6 +171,16 @@ class UsersPage(Page):
                 return user.status is AccountStatus.SUSPENDED
         return True
 
+    def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
+        """There is no account under the cursor, or it is active, or suspended, already."""
+        user = self.table.current
+        if user is None:
+            return no_row(self.table.total, N_("There is no account here. Press n to add one."))
+        known = {"name": clean(user.username, 64)}
+        if action == "suspend":
+            return Message(N_("{name} is suspended already. Press S to activate the account."), known)
+        return Message(N_("{name} is active. Only a suspended account can be activated."), known)
+
     @work(group="ask")
     async def action_add(self) -> None:
         """Make an account."""
@@ -191,7 +202,11 @@ class UsersPage(Page):
             self.session.say_error(error)
             return
         if await self.app.push_screen_wait(QuotaForm(user, state.quota, state.used)):
+            self._say(N_("The quota of {name} was changed."), user)
             self.measure(user.id)
+
+    def _say(self, template: str, user: User) -> None:
+        self.session.notify(_(template).format(name=clean(user.username, 64)))
 
     @work(group="ask")
     async def action_suspend(self) -> None:
@@ -201,6 +216,7 @@ class UsersPage(Page):
             return
         done = await self.app.push_screen_wait(SuspendForm(user))
         if done:
+            self._say(N_("Account {name} was suspended."), user)
             self.load()
 
     @work(group="ask")
@@ -211,6 +227,8 @@ class UsersPage(Page):
                 await self.session.core.accounts.activate(self.session.actor, user.id)
             except OpenLXDError as error:
                 self.session.say_error(error)
+            else:
+                self._say(N_("Account {name} was activated."), user)
             self.load()
 
     @work(group="ask")
@@ -276,6 +294,8 @@ class UsersPage(Page):
                 await self.session.core.accounts.delete(self.session.actor, user.id, containers=held > 0)
             except OpenLXDError as error:
                 self.session.say_error(error)
+            else:
+                self._say(N_("Account {name} was deleted."), user)
             self.load()
 
 

@@ -292,6 +292,9 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
     def action_sort_next(self) -> None:
         """Sort by the next visible column that can be sorted by."""
         keys = [column.key for column, _width in self._places() if column.sort] + [""] * self._own_order
+        if keys in ([], [self.sort_key]):
+            self.app.notify(_(N_("This table has one order only; O turns it round.")))
+            return
         at = keys.index(self.sort_key) if self.sort_key in keys else -1
         self._sort_by(keys[(at + 1) % len(keys)])
 
