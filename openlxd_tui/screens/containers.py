@@ -49,6 +49,8 @@ class ContainersPage(ContainerActions):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", N_("Filter")),
         Binding("i", "details", N_("Details")),
+        Binding("J,shift+down", "scroll_details(1)", N_("Scroll the details down"), show=False),
+        Binding("K,shift+up", "scroll_details(-1)", N_("Scroll the details up"), show=False),
         Binding("escape", "clear", N_("Clear the filter"), show=False),
         Binding("ctrl+r", "reload", N_("Read again"), show=False),
     ]
@@ -324,11 +326,12 @@ class ContainersPage(ContainerActions):
     def place_details(self) -> None:
         """Beside the table where it is wide, beneath it where that was asked for, away where there is no room."""
         width, height = self.app.size
-        beside = width >= (132 if self.session.actor.is_admin else 118)
+        beside = width >= 118
         fits = beside or height >= 20
         wanted = beside if self._details_wanted is None else self._details_wanted
         self.set_class(wanted and fits, "-details")
         self.set_class(not beside, "-below")
+        self.set_class(width >= 140, "-roomy")
 
     def action_details(self) -> None:
         """Show the pane or put it away."""
@@ -340,7 +343,7 @@ class ContainersPage(ContainerActions):
     def retranslate(self) -> None:
         """The pane too."""
         super().retranslate()
-        self.query_one(Details).refresh()
+        self.query_one(Details).say()
 
     # The filter
 

@@ -35,6 +35,8 @@ class MarketLists(MarketActions):
         Binding("slash", "search", N_("Search")),
         Binding("tab", "pane", N_("Other list")),
         Binding("space", "details", N_("Details")),
+        Binding("J,shift+down", "scroll_details(1)", N_("Scroll the details down"), show=False),
+        Binding("K,shift+up", "scroll_details(-1)", N_("Scroll the details up"), show=False),
         Binding("f", "chip('distribution')", N_("Choose a distribution"), show=False),
         Binding("r", "chip('release')", N_("Choose a release"), show=False),
         Binding("a", "chip('architecture')", N_("Choose an architecture"), show=False),
@@ -116,7 +118,7 @@ class MarketLists(MarketActions):
             )
         if state.stale:
             return (
-                ((clean(state.reason, 200), "bad"),),
+                ((clean(state.reason, 500), "bad"),),
                 (("^r", "accent"), ("  " + _(N_("asks again")), "quiet")),
                 (("tab", "accent"), ("  " + _(N_("what is on this host can be used all the same")), "quiet")),
             )
@@ -293,7 +295,7 @@ class MarketLists(MarketActions):
         """The search's hint too."""
         super().retranslate()
         self.query_one(FilterLine).placeholder = _(SEARCH)
-        self.query_one(ImageDetails).refresh()
+        self.query_one(ImageDetails).say()
         self.look_at()
 
 

@@ -14,6 +14,7 @@ from openlxd_core.domain.feed import Change
 from openlxd_core.i18n import N_
 from openlxd_tui.reasons import NOT_NOW
 from openlxd_tui.widgets.lines import Banner
+from openlxd_tui.widgets.pane import Pane
 from openlxd_tui.widgets.record_table import RecordTable
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ class Page(Screen[None], inherit_bindings=False):
     def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
         """Why an action of this screen is not offered just now, for whoever presses its key all the same."""
         return NOT_NOW
+
+    def action_scroll_details(self, by: int) -> None:
+        """Scroll the pane of details, where this screen has one."""
+        for pane in self.query(Pane):
+            pane.scroll_lines(by)
 
     def on_feed_change(self, message: FeedChange) -> None:
         """Every screen shows whether LXD answers; the rest is each one's own."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rich.text import Text
-from textual.widget import Widget
+from collections.abc import Sequence
 
 from openlxd_core.domain.container import Container, State, Usage
 from openlxd_core.domain.operation import Operation
@@ -11,16 +10,11 @@ from openlxd_core.domain.text import clean
 from openlxd_core.domain.units import format_bytes, format_mib
 from openlxd_core.i18n import N_, _
 from openlxd_tui.present import Cell, address, age, bar, load_role, moment, sentence, stage_word, state_cell
-from openlxd_tui.widgets.paint import style_for, width_of
+from openlxd_tui.widgets.pane import Fact, Pane
 
 
-class Details(Widget):
+class Details(Pane):
     """The pane beside or beneath the table; it repaints only when what it says differs."""
-
-    ALLOW_SELECT = False
-    DEFAULT_CSS = """
-    Details { background: $ox-raised; padding: 1 2; overflow: hidden; }
-    """
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id)
@@ -30,50 +24,42 @@ class Details(Widget):
         self._age = ""
 
     def tell(self, container: Container | None, usage: Usage | None, operation: Operation | None) -> None:
-        """Speak of this container from now on."""
+        """Show this container."""
         told = (container, usage, operation)
-        if told != (self._container, self._usage, self._operation):
-            self._container, self._usage, self._operation = told
-            self.refresh()
+        if told == (self._container, self._usage, self._operation):
+            return
+        before = self._container
+        self._container, self._usage, self._operation = told
+        if before is None or container is None or before.name != container.name:
+            self.start_over()
+        else:
+            self.say()
 
     def touch(self) -> None:
         """Look whether time alone changed what is said."""
         if self._container is not None and age(self._container.created_at) != self._age:
-            self.refresh()
+            self.say()
 
-    def render(self) -> Text:
-        """Label and value, line by line."""
-        text = Text(no_wrap=False, overflow="fold", end="")
+    def head(self) -> Sequence[Cell]:
+        """Name, state, what runs, what went wrong."""
         container = self._container
         if container is None:
-            return text
-        text.append(clean(container.name, 63) + "\n", style_for(self.app, "accent", bold=True))
-        self._line(text, state_cell(container))
+            return ()
+        lines: list[Cell] = [((clean(container.name, 63), "accent"),), state_cell(container)]
         if container.suspended:
-            for cell in self._suspension(container):
-                self._line(text, cell)
-        if self.size.height > 12 or container.error is None:
-            text.append("\n")
+            lines += self._suspension(container)
+        lines.append(())
         if self._operation is not None:
             full, empty = bar(self._operation.progress / 100, 14)
-            self._line(text, ((stage_word(self._operation), "busy"),))
-            self._line(text, ((full, "busy"), (empty, "faint"), (f" {self._operation.progress}%", "quiet")))
-            text.append("\n")
+            lines.append(((stage_word(self._operation), "busy"),))
+            lines.append(((full, "busy"), (empty, "faint"), (f" {self._operation.progress}%", "quiet")))
+            lines.append(())
         if container.error is not None:
-            self._line(text, ((sentence(container.error), "bad"),))
+            lines.append(((sentence(container.error), "bad"),))
             if container.status is State.ERROR:
-                self._line(text, ((_(N_("Press t to try again or d to delete it.")), "quiet"),))
-            text.append("\n")
-        for label, cell in self._facts(container):
-            title = _(label)
-            text.append(title + " " * max(1, 10 - width_of(((title, "quiet"),))), style_for(self.app, "quiet"))
-            self._line(text, cell)
-        return text
-
-    def _line(self, text: Text, cell: Cell) -> None:
-        for part, tint in cell:
-            text.append(part, style_for(self.app, tint))
-        text.append("\n")
+                lines.append(((_(N_("Press t to try again or d to delete it.")), "quiet"),))
+            lines.append(())
+        return lines
 
     def _suspension(self, container: Container) -> list[Cell]:
         """The reason, and for admins who and when."""
@@ -86,9 +72,13 @@ class Details(Widget):
             lines.append(((told, "quiet"),))
         return lines
 
-    def _facts(self, container: Container) -> list[tuple[str, Cell]]:
+    def facts(self) -> Sequence[Fact]:
+        """Whose it is, where, what it uses, what it was made from and when."""
+        return self._facts(self._container) if self._container is not None else ()
+
+    def _facts(self, container: Container) -> list[Fact]:
         usage = self._usage
-        facts: list[tuple[str, Cell]] = []
+        facts: list[Fact] = []
         if self.app.actor.is_admin:  # type: ignore[attr-defined]
             facts.append((N_("Owner"), ((clean(container.owner, 32) or "–", "text"),)))
         facts += [(N_("IPv4"), address(container.ipv4)), (N_("IPv6"), address(container.ipv6))]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
-
-from rich.text import Text
-from textual.widget import Widget
 
 from openlxd_core.domain.image import Image, ImageStatus, Offer, offered_architecture
 from openlxd_core.domain.text import clean
@@ -20,14 +18,13 @@ from openlxd_tui.widgets.image_columns import (
     rate_of,
     stage_of,
 )
-from openlxd_tui.widgets.paint import fit, style_for, width_of
+from openlxd_tui.widgets.pane import Fact, Pane
 
 
-class ImageDetails(Widget):
+class ImageDetails(Pane):
     """The pane beside or beneath the tables."""
 
-    ALLOW_SELECT = False
-    DEFAULT_CSS = "ImageDetails { background: $ox-raised; padding: 1 2; overflow: hidden; }"
+    LABELS = 13
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id)
@@ -36,62 +33,50 @@ class ImageDetails(Widget):
         self._progress: Progress | None = None
 
     def tell(self, offer: Offer | None, image: Image | None, progress: Progress | None) -> None:
-        """Speak of this from now on; either of the first two may be missing."""
+        """Show this image; either of the first two may be missing."""
         told = (offer, image, progress)
-        if told != (self._offer, self._image, self._progress):
-            self._offer, self._image, self._progress = told
-            self.refresh()
-
-    def render(self) -> Text:
-        """Name, state, what runs, facts."""
-        text = Text(no_wrap=False, overflow="fold", end="")
-        offer, image = self._offer, self._image
-        about = offer or image
-        if about is None:
-            return text
-        text.append(clean(about.alias, 100) + "\n", style_for(self.app, "accent", bold=True))
-        if self._progress is None:
-            self._line(text, offer_state(offer) if offer is not None else image_state(image) if image else ())
-        if image is not None and image.description:
-            self._line(text, ((clean(image.description, 200), "quiet"),))
-        if self._progress is not None:
-            self._import(text, self._progress)
-        self._warn(text)
-        if self.size.height > 12:
-            text.append("\n")
-        facts = [self._fact(label, cell) for label, cell in self._facts()]
-        if self.size.width >= 70:  # beneath the table: two beside each other
-            half = -(-len(facts) // 2)
-            column = self.size.width // 2 - 1
-            for index in range(half):
-                pair = facts[index::half]
-                self._line(text, (*fit(pair[0], column), ("  ", "text"), *(fit(pair[1], column) if pair[1:] else ())))
+        if told == (self._offer, self._image, self._progress):
+            return
+        before = self._alias
+        self._offer, self._image, self._progress = told
+        if self._alias != before:
+            self.start_over()
         else:
-            for fact in facts:
-                self._line(text, fact)
-        return text
+            self.say()
+
+    @property
+    def _alias(self) -> str:
+        about = self._offer or self._image
+        return about.alias if about is not None else ""
+
+    def head(self) -> Sequence[Cell]:
+        """Name, state, what runs, what to beware of."""
+        offer, image = self._offer, self._image
+        if offer is None and image is None:
+            return ()
+        lines: list[Cell] = [((clean(self._alias, 100), "accent"),)]
+        if self._progress is None:
+            lines.append(offer_state(offer) if offer is not None else image_state(image) if image else ())
+        if image is not None and image.description:
+            lines.append(((clean(image.description, 200), "quiet"),))
+        if self._progress is not None:
+            lines += self._import(self._progress)
+        warnings = self._warnings()
+        return [*lines, *([()] if warnings else []), *warnings, ()]
+
+    def facts(self) -> Sequence[Fact]:
+        """What is offered under that name, and what is here."""
+        return self._facts()
 
     @staticmethod
-    def _fact(label: str, cell: Cell) -> Cell:
-        title = _(label)
-        return ((title + " " * max(1, 13 - width_of(((title, "quiet"),))), "quiet"), *cell)
-
-    def _line(self, text: Text, cell: Cell) -> None:
-        for part, tint in cell:
-            text.append(part, style_for(self.app, tint))
-        text.append("\n")
-
-    def _import(self, text: Text, progress: Progress) -> None:
-        if self.size.height > 12:
-            text.append("\n")
+    def _import(progress: Progress) -> list[Cell]:
         full, empty = bar(progress.percent / 100, 20)
-        self._line(text, ((stage_of(progress), "busy"),))
-        self._line(text, ((full, "busy"), (empty, "faint"), (f" {progress.percent}%", "text")))
-        facts = "  ".join(part for part in (rate_of(progress), left_of(progress)) if part)
-        if facts:
-            self._line(text, ((facts, "quiet"),))
+        lines: list[Cell] = [(), ((stage_of(progress), "busy"),)]
+        lines.append(((full, "busy"), (empty, "faint"), (f" {progress.percent}%", "text")))
+        figures = "  ".join(part for part in (rate_of(progress), left_of(progress)) if part)
+        return [*lines, ((figures, "quiet"),)] if figures else lines
 
-    def _warn(self, text: Text) -> None:
+    def _warnings(self) -> list[Cell]:
         offer, image = self._offer, self._image
         end = (offer or image).end_of_life if offer or image else None  # type: ignore[union-attr]
         words: list[Cell] = []
@@ -105,14 +90,11 @@ class ImageDetails(Widget):
             words.append(((_(N_("No image server builds it any more.")), "warn"),))
         if image is not None and image.status is ImageStatus.FAILED and self._progress is None:
             words.append(((_(N_("The import failed. Press i to try again.")), "bad"),))
-        if words and self.size.height > 12:
-            text.append("\n")
-        for cell in words:
-            self._line(text, cell)
+        return words
 
-    def _facts(self) -> list[tuple[str, Cell]]:
+    def _facts(self) -> list[Fact]:
         offer, image = self._offer, self._image
-        facts: list[tuple[str, Cell]] = []
+        facts: list[Fact] = []
         if offer is not None:
             others = [clean(alias, 100) for alias in offer.aliases if alias != offer.alias]
             if others:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from rich.cells import cell_len
 from textual import events
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
@@ -14,6 +15,7 @@ from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
 from openlxd_tui.present import Cell, Piece, Tint
 from openlxd_tui.widgets.paint import fit, strip_of, width_of
+from openlxd_tui.widgets.wrap import wrap
 
 if TYPE_CHECKING:
     from openlxd_tui.app import OpenLXDApp
@@ -38,6 +40,26 @@ class Line(Widget):
     def render_line(self, y: int) -> Strip:
         """The line."""
         return strip_of(self.app, self.pieces(self.size.width), self.size.width, on=self.GROUND)
+
+
+class Sentence(Line):
+    """A sentence that takes as many lines as it needs, up to ``max-height``, and none while there is none."""
+
+    DEFAULT_CSS = "Sentence { display: none; height: auto; max-height: 6; &.-shown { display: block; } }"
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """One line, or more where one is too narrow."""
+        return len(self._wrapped(width))
+
+    def _wrapped(self, width: int) -> list[Cell]:
+        return wrap(self.pieces(width), max(1, width), indent=3)
+
+    def render_line(self, y: int) -> Strip:
+        """One of the lines; what does not fit into the last is cut."""
+        width, lines = self.size.width, self._wrapped(self.size.width)
+        last = y == self.size.height - 1 and y < len(lines) - 1
+        cell = (*fit(lines[y], width - 1), ("…", "text")) if last else lines[y] if y < len(lines) else ()
+        return strip_of(self.app, cell, width, on=self.GROUND)
 
 
 class TopBar(Line):
@@ -82,10 +104,8 @@ class TopBar(Line):
                 return
 
 
-class Banner(Line):
-    """What everybody must know now: LXD is away, or nothing here is real. Takes no room otherwise."""
-
-    DEFAULT_CSS = "Banner { display: none; &.-shown { display: block; } }"
+class Banner(Sentence):
+    """What everybody must know now: LXD is away, or nothing here is real."""
 
     def on_mount(self) -> None:
         """Show it at once where there is something to show."""
@@ -94,7 +114,7 @@ class Banner(Line):
     def look(self) -> None:
         """Look again whether there is something to say."""
         self.set_class(bool(self.words()), "-shown")
-        self.refresh()
+        self.refresh(layout=True)
 
     def words(self) -> tuple[str, Tint] | None:
         """The sentence and its weight."""

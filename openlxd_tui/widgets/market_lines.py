@@ -12,7 +12,7 @@ from openlxd_core.domain.image import CatalogueState
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
 from openlxd_tui.present import Cell, Piece, Tint, age
-from openlxd_tui.widgets.lines import Line
+from openlxd_tui.widgets.lines import Line, Sentence
 from openlxd_tui.widgets.paint import fit, width_of
 
 PANES: tuple[tuple[str, str], ...] = (("offers", N_("Catalogue")), ("images", N_("On this host")))
@@ -91,10 +91,9 @@ class PaneLine(Line):
                 return
 
 
-class StaleLine(Line):
+class StaleLine(Sentence):
     """Why the catalogue is an old one; takes no room while it is fresh."""
 
-    DEFAULT_CSS = "StaleLine { display: none; &.-shown { display: block; } }"
     GROUND = "ox-ground"
 
     def __init__(self) -> None:
@@ -103,15 +102,17 @@ class StaleLine(Line):
 
     def tell(self, state: CatalogueState | None) -> None:
         """Show the reason of this state, where it has one and an old copy is shown."""
-        self._reason = state.reason if state is not None and state.stale and state.fetched_at else ""
-        self.set_class(bool(self._reason), "-shown")
-        self.refresh()
+        reason = state.reason if state is not None and state.stale and state.fetched_at else ""
+        if reason != self._reason:
+            self._reason = reason
+            self.set_class(bool(reason), "-shown")
+            self.refresh(layout=True)
 
     def pieces(self, width: int) -> Cell:
         """An old copy is in use, and why."""
         return (
             (" ▲ ", "warn"),
-            (_(N_("An old copy is shown: {reason}")).format(reason=clean(self._reason, 200)), "warn"),
+            (_(N_("An old copy is shown: {reason}")).format(reason=clean(self._reason, 500)), "warn"),
         )
 
 

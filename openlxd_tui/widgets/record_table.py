@@ -22,8 +22,9 @@ from openlxd_core.domain.preferences import TableView
 from openlxd_core.i18n import N_, _
 from openlxd_tui.present import Cell, Piece
 from openlxd_tui.widgets.columns import GAP, Column, Span, in_order, keys_of
-from openlxd_tui.widgets.paint import fit, strip_of
+from openlxd_tui.widgets.paint import fit, strip_of, width_of
 from openlxd_tui.widgets.table_layout import TableLayout
+from openlxd_tui.widgets.wrap import wrap
 
 T = TypeVar("T")
 MEASURED = 100
@@ -449,10 +450,11 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         )
 
     def _beneath(self, y: int, width: int) -> Strip:
-        lines: Sequence[Cell] = self._empty() if not self.rows else ()
+        room = max(1, min(width - 4, 76))
+        lines = [line for cell in self._empty() for line in wrap(cell, room)] if not self.rows else []
         line = y - 1 - max(0, (self.size.height - 1 - len(lines)) // 3)
         if 0 <= line < len(lines):
-            room = max(0, width - sum(cell_len(text) for text, _tint in lines[line]))
+            room = max(0, width - width_of(lines[line]))
             return strip_of(self.app, ((" " * (room // 2), "text"), *lines[line]), width, on="ox-ground")
         return strip_of(self.app, (), width, on="ox-ground")
 
