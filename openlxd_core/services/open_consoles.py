@@ -13,7 +13,7 @@ import structlog
 
 from openlxd_core.domain.actor import SYSTEM
 from openlxd_core.domain.console import ExecSession
-from openlxd_core.domain.errors import Suspended
+from openlxd_core.domain.errors import OutcomeUnknown, Suspended
 from openlxd_core.i18n import N_
 from openlxd_core.services.feed import Feed
 from openlxd_core.storage import models
@@ -98,7 +98,13 @@ class WatchedSession:
 
     async def wait(self) -> int:
         """As :meth:`ExecSession.wait`. Raises Suspended."""
-        return await self._until_suspended(lambda session: session.wait())
+        try:
+            status = await self._until_suspended(lambda session: session.wait())
+        except OutcomeUnknown:
+            await self._consoles.check(self.container)
+            raise
+        await self._consoles.check(self.container)
+        return status
 
     async def close(self) -> None:
         """End it on purpose. Safe to call twice."""
@@ -137,6 +143,12 @@ class OpenConsoles:
                         await self._look()
                 except Exception:
                     log.exception("console_not_ended", container=change.key)
+
+    async def check(self, container: str) -> None:
+        """Raise Suspended if it is: a container may be stopped before the feed has told why."""
+        row = await models.Container.filter(name=container).exclude(suspended_by="").first()
+        if row is not None:
+            raise was_suspended(row.name, row.suspended_reason)
 
     async def _look(self) -> None:
         """Changes were missed: ask for each container that has a session."""

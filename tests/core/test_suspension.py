@@ -443,3 +443,20 @@ async def test_a_shell_that_is_just_being_opened_is_none(
     [(session, operation)] = opened
     assert await session.read() == (0, b"")
     await finish(core, operation)
+
+
+async def test_a_command_that_the_stop_ends_first_tells_the_reason_too(
+    settings: Settings, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The container may be down before another process has heard why."""
+    monkeypatch.setattr("openlxd_core.services.open_consoles.OpenConsoles._end", lambda *_: None)
+    async with open_core(settings, lxd=lxd) as here, open_core(settings, lxd=lxd) as there:
+        alice = await add_user(here, "alice")
+        await make(here, alice)
+        session = await there.consoles.open(alice, "web1", ["sleep", "60"])
+        await suspend(here, "unpaid")
+        while (await session.read())[0]:
+            pass
+        with pytest.raises(Suspended, match="web1 was suspended: unpaid"):
+            await session.wait()
+        await session.close()
