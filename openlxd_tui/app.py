@@ -32,6 +32,7 @@ from openlxd_core.domain.operation import Operation
 from openlxd_core.domain.preferences import Preferences, TableView
 from openlxd_core.i18n import LANGUAGES, N_, Translator, _, set_translator
 from openlxd_tui import guard
+from openlxd_tui.address import SshAddress
 from openlxd_tui.choices import Choices
 from openlxd_tui.present import sentence, severity, show
 from openlxd_tui.reasons import ADMINS_ONLY
@@ -82,6 +83,7 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         environment: the *client's* environment (``TERM``, ``COLORTERM``, ``NO_COLOR``), never the server's.
         host_shell: lends the terminal to a container's shell.
         driver_class: the terminal; None picks Textual's own for a local one.
+        ssh: where the console is reached, for the help.
         preferences: what the account chose before; the language among them is the translator's already.
     """
 
@@ -119,8 +121,10 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         driver_class: type[Driver] | None = None,
         host: str = "",
         preferences: Preferences | None = None,
+        ssh: SshAddress | None = None,
     ) -> None:
         super().__init__(driver_class=driver_class)
+        self.ssh = ssh or SshAddress(host or socket.gethostname(), 2222)
         self.preferences = preferences or Preferences()
         """What the account chose before and in this session."""
         self._choices = Choices(core, actor)
@@ -133,6 +137,8 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         self._host_shell = host_shell
         self._task_factory: Any = None
         self._pages_made: dict[str, Page] = {}
+        self.help_for: type[Page] = ContainersPage
+        """The screen whose keys the help names first: the one that it was called from."""
         self._in_shell = False
         self.asking: dict[Worker[Any], asyncio.Future[Any]] = {}
         """Workers that wait for a dialog's answer."""
@@ -288,6 +294,8 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         here = getattr(self.screen, "PAGE", None)
         if here is None or here == name or (name == "users" and not self.actor.is_admin):
             return
+        if name == "help":
+            self.help_for = type(cast(Page, self.screen))
         if name == "containers":
             self.pop_screen()
         elif here == "containers":
@@ -301,6 +309,12 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         containers = self._page("containers")
         assert isinstance(containers, ContainersPage)
         containers.take_up(operation)
+
+    def a_container(self) -> str:
+        """The name of the container under the cursor of the containers screen, for examples; or an empty string."""
+        containers = self._page("containers")
+        assert isinstance(containers, ContainersPage)
+        return (containers.table.current_key or "") if containers.is_mounted else ""
 
     def expect_container(self, name: str) -> None:
         """Put the cursor of the containers screen on a container that is about to turn up there."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from openlxd_core.domain.errors import OpenLXDError
 from openlxd_core.i18n import N_, Translator, set_translator
 from openlxd_core.logs import configure
+from openlxd_tui.address import address_of_settings
 from openlxd_tui.choices import preferences_of
 from openlxd_tui.ssh.apps import app_environment, paint_true_colours
 from openlxd_tui.ssh.shell import SessionShell
@@ -186,6 +187,7 @@ async def run_console(core: Core, actor: Actor, *, language: str = "") -> int:
         host_shell=shell,
         driver_class=TerminalDriver,
         preferences=preferences,
+        ssh=address_of_settings(core.settings),
     )
     shell.app = app
     paint_true_colours(app)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -19,11 +19,12 @@ from openlxd_tui.widgets.record_table import RecordTable
 if TYPE_CHECKING:
     from textual.dom import DOMNode
 
+    from openlxd_tui.app import OpenLXDApp
+
 WORDS: tuple[str, ...] = (
     N_("A container is a small Linux machine of your own. You start, stop and delete it here, and you are root in it."),
     N_("What takes longer goes on by itself: you may leave, and find it done when you come back."),
     N_("A shell ends with exit or Ctrl-D and brings you back here."),
-    N_("In your own terminal: ssh -t openlxd@this-host NAME steps straight into the container NAME."),
 )
 
 
@@ -42,38 +43,61 @@ class Keys(Widget):
         from openlxd_tui.screens.unmanaged import UnmanagedPage
         from openlxd_tui.screens.users import UsersPage
 
-        sections: list[tuple[str, type[DOMNode]]] = [
-            (N_("Everywhere"), OpenLXDApp),
-            (N_("In a table"), RecordTable),
+        pages: list[tuple[str, type[DOMNode]]] = [
             (N_("Containers"), ContainersPage),
             (N_("Snapshots"), SnapshotsPage),
             (N_("Images"), MarketPage),
             (N_("Account"), AccountPage),
         ]
-        if self.app.actor.is_admin:  # type: ignore[attr-defined]
-            sections += [(N_("Unmanaged instances"), UnmanagedPage), (N_("Users"), UsersPage)]
-        return sections
+        if self.session.actor.is_admin:
+            pages += [(N_("Unmanaged instances"), UnmanagedPage), (N_("Users"), UsersPage)]
+        here = self.session.help_for
+        general: list[tuple[str, type[DOMNode]]] = [(N_("In a table"), RecordTable), (N_("Everywhere"), OpenLXDApp)]
+        return [p for p in pages if p[1] is here] + general + [p for p in pages if p[1] is not here]
+
+    @property
+    def session(self) -> OpenLXDApp:
+        """The app, by its own type."""
+        return cast("OpenLXDApp", self.app)
+
+    def _ssh_lines(self) -> list[tuple[str, str]]:
+        """What to type in one's own terminal, with a container that is there."""
+        name = self.session.a_container() or "web1"
+        ssh = self.session.ssh
+        return [
+            (ssh.command(), _(N_("this console"))),
+            (ssh.command(name, terminal=True), _(N_("a shell in a container"))),
+            (ssh.command("exec", name, "--", "ls"), _(N_("one command in it"))),
+            (ssh.command("help"), _(N_("every command"))),
+        ]
 
     def render(self) -> Text:
-        """A few words, then the keys by where they work."""
+        """The keys of the screen that one came from, the way here from one's own terminal, then everything else."""
         text = Text(end="", overflow="fold")
+        for number, (title, node) in enumerate(self._sections()):
+            text.append("\n" * (number > 0))
+            self._section(text, title, node)
+            if number == 0:
+                text.append("\n" + _(N_("In your own terminal")) + "\n", style_for(self.app, "accent", bold=True))
+                for line, words in self._ssh_lines():
+                    text.append(line, style_for(self.app, "cool"))
+                    text.append("  " + words + "\n", style_for(self.app, "quiet"))
+        text.append("\n" + _(N_("How it works")) + "\n", style_for(self.app, "accent", bold=True))
         for words in WORDS:
             text.append(_(words) + "\n", style_for(self.app, "text"))
-        columns = 2 if self.size.width >= 90 else 1
-        for title, node in self._sections():
-            text.append("\n" + _(title) + "\n", style_for(self.app, "accent", bold=True))
-            lines = self._lines(node, admin=self.app.actor.is_admin)  # type: ignore[attr-defined]
-            half = -(-len(lines) // columns)
-            for index in range(half):
-                for line in lines[index::half]:
-                    keys, words = line
-                    text.append(
-                        " " * max(0, 12 - width_of(((keys, "text"),))) + keys + "  ", style_for(self.app, "cool")
-                    )
-                    pad = max(1, 34 - width_of(((words, "text"),))) if columns > 1 else 0
-                    text.append(words + " " * pad, style_for(self.app, "quiet"))
-                text.append("\n")
         return text
+
+    def _section(self, text: Text, title: str, node: type[DOMNode]) -> None:
+        columns = 2 if self.size.width >= 90 else 1
+        text.append(_(title) + "\n", style_for(self.app, "accent", bold=True))
+        lines = self._lines(node, admin=self.session.actor.is_admin)
+        half = -(-len(lines) // columns)
+        for index in range(half):
+            for keys, words in lines[index::half]:
+                text.append(" " * max(0, 12 - width_of(((keys, "text"),))) + keys + "  ", style_for(self.app, "cool"))
+                pad = max(1, 34 - width_of(((words, "text"),))) if columns > 1 else 0
+                text.append(words + " " * pad, style_for(self.app, "quiet"))
+            text.append("\n")
 
     @staticmethod
     def _lines(node: type[DOMNode], *, admin: bool) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from textual.filter import ANSIToTruecolor
 
 from openlxd_core.domain.errors import Message
 from openlxd_core.i18n import N_
+from openlxd_tui.address import address_of_connection
 from openlxd_tui.ssh.shell import SessionShell
 from openlxd_tui.terminal.capabilities import Colours
 from openlxd_tui.terminal.driver import CURRENT_TERMINAL, TerminalDriver
@@ -64,6 +65,7 @@ def make_console_app(session: ConsoleSession) -> App[Any]:
         host_shell=shell,
         driver_class=TerminalDriver,
         preferences=session.preferences,
+        ssh=address_of_connection(session.local_address, session.core.settings),
     )
     shell.app = app
     return app

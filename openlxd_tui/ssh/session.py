@@ -175,6 +175,11 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
             with contextlib.suppress(OSError):
                 channel.exit(status)
 
+    @property
+    def local_address(self) -> Any:
+        """The socket address that the client connected to."""
+        return self._channel.get_extra_info("sockname") if self._channel is not None else None
+
     async def run_app(self) -> int:
         """Run the console's app on the terminal until it ends, or the client goes.
 

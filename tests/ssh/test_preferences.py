@@ -39,3 +39,12 @@ async def test_the_next_login_begins_as_the_last_one_ended(tmp_path: Path) -> No
         async with rig.connect("bob") as connection:
             other = await open_screen(connection, env={"LANG": "en_US.UTF-8"})
             await other.shows("No containers yet.")
+
+
+async def test_the_help_names_the_address_that_was_reached(tmp_path: Path) -> None:
+    """Host and port are those of this very connection."""
+    async with running(tmp_path, make_app=make_console_app) as rig, rig.connect() as connection:
+        screen = await open_screen(connection, size=(120, 40))
+        await screen.shows("web1")
+        screen.type(b"?")
+        await screen.shows(f"ssh -p {rig.port} openlxd@127.0.0.1 exec web1 -- ls")
