@@ -6,6 +6,7 @@ from openlxd_api.answers import Answer, Paged, paged
 from openlxd_api.rails import Access, Endpoints
 from openlxd_api.schemas.account import (
     ApiKey,
+    CreatedUserView,
     DeleteUser,
     NewPassword,
     NewUser,
@@ -30,13 +31,13 @@ async def list_users(core: Core, actor: Actor, query: UserQuery) -> Paged[list[U
 
 
 @endpoints.post("/users", access=Access.ADMIN, status=201, secret=True, summary="Make an account for somebody")
-async def create_user(core: Core, actor: Actor, body: NewUser) -> UserView:
-    """With the operator's default quota, or another."""
+async def create_user(core: Core, actor: Actor, body: NewUser) -> Answer[CreatedUserView]:
+    """With the operator's default quota, or another. Its API key is shown this once."""
     quota = body.quota.quota("quota.") if body.quota is not None else None
     user = await core.accounts.create(
         actor, body.username, body.email, body.password, role=Role(body.role), quota=quota
     )
-    return UserView.of(user)
+    return Answer(CreatedUserView.of_created(user), N_("Account created. Keep its API key: it is not shown again."))
 
 
 @endpoints.get("/users/{id}", access=Access.ADMIN, summary="One account")

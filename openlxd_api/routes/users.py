@@ -9,6 +9,7 @@ from openlxd_api.middleware import ORIGIN
 from openlxd_api.rails import Access, Endpoints
 from openlxd_api.schemas.account import (
     ApiKey,
+    CreatedUserView,
     KeyView,
     NewKey,
     PasswordChange,
@@ -37,10 +38,13 @@ endpoints = Endpoints()
     secret=True,
     summary="Make an account for oneself, where registration is on",
 )
-async def register(core: Core, actor: Actor, client: Client, limiter: Limiter, body: Registration) -> UserView:
-    """Sign in with it next."""
+async def register(
+    core: Core, actor: Actor, client: Client, limiter: Limiter, body: Registration
+) -> Answer[CreatedUserView]:
+    """Sign in with it next, or use the API key, which is shown this once."""
     await limiter.register(client.address, body.username)
-    return UserView.of(await core.accounts.register(actor, body.username, body.email, body.password))
+    user = await core.accounts.register(actor, body.username, body.email, body.password)
+    return Answer(CreatedUserView.of_created(user), N_("Account created. Keep its API key: it is not shown again."))
 
 
 @endpoints.post(

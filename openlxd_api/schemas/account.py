@@ -232,7 +232,10 @@ class UserView(View):
     status: str
     """``active``, ``suspended`` or ``deleted``."""
     suspended_reason: str
-    has_api_key: bool
+    has_api_key: bool = True
+    """Every account has one from the start."""
+    api_key_shown: bool
+    """Whether anybody has seen it; nobody has where an earlier version or the first start made the account."""
     created_at: datetime
     updated_at: datetime
 
@@ -246,10 +249,22 @@ class UserView(View):
             role=user.role.value,
             status=user.status.value,
             suspended_reason=user.suspended_reason,
-            has_api_key=user.has_api_key,
+            api_key_shown=user.api_key_shown,
             created_at=user.created_at,
             updated_at=user.updated_at,
         )
+
+
+class CreatedUserView(UserView):
+    """An account that was just made, with its API key. It is shown this once; only a digest of it is kept."""
+
+    api_key: str
+    """64 hex digits, for the header ``X-API-Key``."""
+
+    @classmethod
+    def of_created(cls, user: account.CreatedUser) -> CreatedUserView:
+        """The view of a record."""
+        return cls(**UserView.of(user).model_dump(), api_key=user.api_key)
 
 
 class SignedIn(View):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -51,7 +52,9 @@ class User:
     email: str
     role: Role
     status: AccountStatus
-    has_api_key: bool
+    api_key_shown: bool
+    """Whether anybody has seen the account's API key. Every account has one; accounts of earlier versions and the first
+    admin have one that nobody knows, until a new one is made."""
     suspended_reason: str
     created_at: datetime
     updated_at: datetime
@@ -60,6 +63,14 @@ class User:
     def user_id(self) -> int:
         """A user owns themselves, for the policy."""
         return self.id
+
+
+@dataclass(frozen=True)
+class CreatedUser(User):
+    """An account that was just made, with its API key, which is shown this once and kept nowhere."""
+
+    api_key: str = field(repr=False)
+    """64 hex digits."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,11 @@ def fold_username(name: str) -> str:
 def hash_api_key(key: str) -> str:
     """What is kept of an API key: its SHA-256 in hex. A key is 32 random bytes, so no slow hash is needed."""
     return hashlib.sha256(key.encode(errors="replace")).hexdigest()
+
+
+def nobodys_api_key() -> str:
+    """What is kept of an API key that nobody knows: it opens nothing, and the column is never empty."""
+    return hash_api_key(secrets.token_hex(32))
 
 
 def check_username(name: Any, field: str = "username", *, first_admin: bool = False) -> str:

@@ -12,6 +12,7 @@ from tortoise.queryset import QuerySet
 from openlxd_core.domain.account import (
     FIRST_ADMIN,
     AccountStatus,
+    CreatedUser,
     User,
     check_email,
     check_password,
@@ -19,6 +20,7 @@ from openlxd_core.domain.account import (
     fold_username,
     freed,
     hash_api_key,
+    nobodys_api_key,
 )
 from openlxd_core.domain.actor import SYSTEM, Actor, Role
 from openlxd_core.domain.errors import (
@@ -58,8 +60,8 @@ class Accounts:
         self.remove_containers: Callable[[Actor, int], Awaitable[None]] | None = None
         """Deletes every container of a user; set by the wiring."""
 
-    async def register(self, actor: Actor, username: str, email: str, password: str) -> User:
-        """Make an account for oneself, where registration is on."""
+    async def register(self, actor: Actor, username: str, email: str, password: str) -> CreatedUser:
+        """Make an account for oneself, where registration is on; with its API key, shown this once."""
         require(actor, Action.REGISTER)
         if self._settings.registration != "on" and not actor.is_admin:
             raise Forbidden(N_("Registration is closed here. Ask the operator for an account."))
@@ -74,14 +76,14 @@ class Accounts:
         *,
         role: Role = Role.TENANT,
         quota: Quota | None = None,
-    ) -> User:
-        """Make an account for somebody. Raises ValidationFailed, AlreadyExists."""
+    ) -> CreatedUser:
+        """Make an account for somebody; with its API key, shown this once. Raises ValidationFailed, AlreadyExists."""
         require(actor, Action.USER_MANAGE)
         return await self._create(actor, username, email, password, role, quota)
 
     async def _create(
         self, actor: Actor, username: str, email: str, password: str, role: Role, quota: Quota | None
-    ) -> User:
+    ) -> CreatedUser:
         first = role is Role.ADMIN and not await _admins().exists()
         _check_all(
             (
@@ -93,7 +95,9 @@ class Accounts:
         username = fold_username(username)
         await self._refuse_taken(username, email)  # before the hash, which is dear
         hashed = await self._passwords.hash(password)
-        return await self._store(actor, username, email, hashed, role, quota or self._settings.quota)
+        key = secrets.token_hex(32)
+        row = await self._store(actor, username, email, hashed, role, quota or self._settings.quota, key)
+        return CreatedUser(**vars(to_user(row)), api_key=key)
 
     async def _refuse_taken(self, username: str, email: str) -> None:
         if await models.User.filter(username=username).exists():
@@ -102,10 +106,20 @@ class Accounts:
             raise AlreadyExists(N_("There is an account with this email address already."))
 
     @transaction
-    async def _store(self, actor: Actor, username: str, email: str, hashed: str, role: Role, quota: Quota) -> User:
+    async def _store(
+        self, actor: Actor, username: str, email: str, hashed: str, role: Role, quota: Quota, api_key: str | None
+    ) -> models.User:
+        """The row and what belongs to it. ``api_key`` None is one that nobody knows."""
         await self._refuse_taken(username, email)
         is_first_admin = role is Role.ADMIN and not await _admins().exists()
-        row = await models.User.create(username=username, email=email, password_hash=hashed, role=role.value)
+        row = await models.User.create(
+            username=username,
+            email=email,
+            password_hash=hashed,
+            role=role.value,
+            api_key=hash_api_key(api_key) if api_key is not None else nobodys_api_key(),
+            api_key_shown=api_key is not None,
+        )
         await models.Quota.create(
             user_id=row.id,
             containers=quota.containers,
@@ -119,7 +133,7 @@ class Accounts:
         if is_first_admin:
             await system_key.bind_to(actor, row)
         await announce("user", "created", username, row.id)
-        return to_user(row)
+        return row
 
     async def list(self, actor: Actor) -> Sequence[User]:
         """Every account that is not deleted, by name."""
@@ -204,7 +218,7 @@ class Accounts:
         row.username, row.email = freed(row.username, row.id), freed(row.email, row.id)
         row.password_hash = ""  # matches no password
         row.token_version += 1
-        row.api_key = None
+        row.api_key, row.api_key_shown = nobodys_api_key(), False
         await row.save()
         await models.SshKey.filter(user_id=row.id).delete()
         await audit.record(actor, "user.delete", name, user_id=row.id)
@@ -284,7 +298,7 @@ class Accounts:
     @transaction
     async def _store_key(self, actor: Actor, user_id: int, key: str) -> None:
         row = await find_user(actor, user_id)
-        row.api_key = hash_api_key(key)
+        row.api_key, row.api_key_shown = hash_api_key(key), True
         await row.save()
         await audit.record(actor, "user.api_key", row.username, user_id=row.id)
         await announce("user", "updated", row.username, row.id)
@@ -305,7 +319,7 @@ class Accounts:
         name = FIRST_ADMIN
         while await models.User.filter(Q(username=name) | Q(email=_local_address(name))).exists():
             name = f"{FIRST_ADMIN}-{secrets.token_hex(2)}"  # a tenant of an older version is called admin
-        await self._store(SYSTEM, name, _local_address(name), hashed, Role.ADMIN, self._settings.quota)
+        await self._store(SYSTEM, name, _local_address(name), hashed, Role.ADMIN, self._settings.quota, None)
         return name
 
 

@@ -41,7 +41,7 @@ def to_user(row: models.User) -> User:
         email=before_freed(row.email) if deleted else row.email,
         role=Role(row.role),
         status=AccountStatus(row.status),
-        has_api_key=row.api_key is not None,
+        api_key_shown=row.api_key_shown,
         suspended_reason=row.suspended_reason,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -21,7 +21,10 @@ class User(Model):
     email = fields.CharField(max_length=255, unique=True)
     password_hash = fields.CharField(max_length=255)
     api_key = fields.CharField(max_length=64, unique=True, null=True)
-    """The key's SHA-256 in hex; the key itself is shown once and kept nowhere."""
+    """The key's SHA-256 in hex; the key itself is shown once and kept nowhere. Never empty: SQLite cannot be told so
+    afterwards without making the table anew, so whoever makes a row says what goes in."""
+    api_key_shown = fields.BooleanField(db_default=False)
+    """Whether anybody has seen the key."""
     role = fields.CharField(max_length=20, default="user")
     status = fields.CharField(max_length=20, default="active")
     suspended_reason = fields.CharField(max_length=500, default="")

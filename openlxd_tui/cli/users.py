@@ -31,7 +31,8 @@ def record(user: User) -> dict[str, Any]:
         "role": user.role.value,
         "status": user.status.value,
         "suspended_reason": user.suspended_reason,
-        "has_api_key": user.has_api_key,
+        "has_api_key": True,
+        "api_key_shown": user.api_key_shown,
         "created_at": user.created_at,
     }
 
@@ -45,7 +46,7 @@ async def add(
     password_stdin: Stdin = False,
     as_json: Json = False,
 ) -> None:
-    """Make an account.
+    """Make an account. Its API key is printed this once.
 
     Parameters
     ----------
@@ -64,9 +65,10 @@ async def add(
         address = email or f"{fold_username(username)}@localhost.invalid"
         user = await core.accounts.create(actor, username, address, password, role=Role(role), quota=wished)
     if as_json:
-        print_json(record(user))
+        print_json({**record(user), "api_key": user.api_key})
     else:
-        say(_("{name} was made.").format(name=user.username))
+        say(_("{name} was made. Its API key is shown this once:").format(name=user.username))
+        out(user.api_key)
 
 
 async def list_users(*, as_json: Json = False) -> None:

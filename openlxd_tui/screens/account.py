@@ -55,7 +55,8 @@ class WhoAmI(Widget):
         if (user := self._user) is None:
             text.append(_(N_("Reading…")), style_for(self.app, "faint"))
             return text
-        key: Cell = ((_(N_("set")), "good"),) if user.has_api_key else ((_(N_("none yet")), "faint"),)
+        never_shown = _(N_("never shown to anybody; K makes a new one"))
+        key: Cell = ((_(N_("set")), "good"),) if user.api_key_shown else ((never_shown, "faint"),)
         facts: list[tuple[str, Cell]] = [
             (N_("User name"), ((clean(user.username, 64), "accent"),)),
             (N_("Email"), ((clean(user.email, 255), "text"),)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from openlxd_core.domain.account import USERNAME_MAX, User, check_email, check_password, check_username
+from openlxd_core.domain.account import USERNAME_MAX, CreatedUser, User, check_email, check_password, check_username
 from openlxd_core.domain.actor import Role
 from openlxd_core.domain.errors import Message
 from openlxd_core.domain.quota import Quota, parse_quota
@@ -18,7 +18,7 @@ from openlxd_tui.widgets.field import Field
 from openlxd_tui.widgets.text_input import prose
 
 
-class NewUserForm(Form[User | None]):
+class NewUserForm(Form[CreatedUser | None]):
     """Name, address, password."""
 
     TITLE_TEXT: ClassVar[str] = N_("New account")
@@ -48,7 +48,7 @@ class NewUserForm(Form[User | None]):
             **not_again(values),
         }
 
-    async def send(self, values: Mapping[str, str]) -> User | None:
+    async def send(self, values: Mapping[str, str]) -> CreatedUser | None:
         """Ask the core."""
         return await self.session.core.accounts.create(
             self.session.actor,

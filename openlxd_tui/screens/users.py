@@ -183,9 +183,10 @@ class UsersPage(Page):
 
     @work(group="ask")
     async def action_add(self) -> None:
-        """Make an account."""
+        """Make an account, and show its API key once."""
         user = await self.app.push_screen_wait(NewUserForm())
         if user is not None:
+            await self._show_key(_(N_("API key of {name}")).format(name=user.username), user.api_key)
             self.table.expect(user.username)
             self.session.notify(_(N_("{name} can log in now.")).format(name=user.username))
             self.load()
@@ -261,13 +262,11 @@ class UsersPage(Page):
         except OpenLXDError as error:
             self.session.say_error(error)
             return
-        await self.app.push_screen_wait(
-            Secret(
-                _(N_("New API key of {name}")).format(name=user.username),
-                _(N_("It is shown this once. Send it as X-API-Key; we keep only its fingerprint.")),
-                secret,
-            )
-        )
+        await self._show_key(_(N_("New API key of {name}")).format(name=user.username), secret)
+
+    async def _show_key(self, title: str, key: str) -> None:
+        explanation = _(N_("It is shown this once. Send it as X-API-Key; we keep only its fingerprint."))
+        await self.app.push_screen_wait(Secret(title, explanation, key))
 
     @work(group="ask")
     async def action_delete(self) -> None:

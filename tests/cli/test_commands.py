@@ -203,7 +203,7 @@ def test_every_listing_speaks_json(openlxd: Openlxd, listing: str) -> None:
 def test_quiet_says_nothing_but_data(openlxd: Openlxd) -> None:
     """``--quiet`` leaves standard error empty when all is well."""
     ran = openlxd("--quiet", "user", "add", "alice", "--password-stdin", stdin=PASSWORD)
-    assert (ran.code, ran.out, ran.err) == (0, "", "")
+    assert (ran.code, len(ran.out.strip()), ran.err) == (0, 64, "")  # the key is data: it is shown never again
 
 
 def test_nothing_is_coloured(openlxd: Openlxd) -> None:
@@ -356,3 +356,17 @@ def _make(openlxd: Openlxd, name: str, owner: str) -> None:
             assert (await core.operations.wait(actor, operation.id, 60)).error is None
 
     asyncio.run(main())
+
+
+def test_a_new_accounts_key_is_printed_once(openlxd: Openlxd) -> None:
+    """Alone on standard output, or in the JSON; never by a listing."""
+    ran = openlxd("user", "add", "alice", "--password-stdin", stdin=PASSWORD)
+    assert ran.code == exits.DONE
+    assert len(ran.out.strip()) == 64
+    assert "shown this once" in ran.err
+    made = openlxd("user", "add", "bob", "--password-stdin", "--json", stdin=PASSWORD).data
+    assert len(made["api_key"]) == 64
+    listed = openlxd("user", "list", "--json")
+    assert ran.out.strip() not in listed.out
+    assert made["api_key"] not in listed.out
+    assert [user["api_key_shown"] for user in listed.data] == [True, True]

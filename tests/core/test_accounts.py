@@ -46,7 +46,7 @@ def rsa_1024(tmp_path: Path) -> str:
 async def test_registering_leads_to_signing_in_by_name_or_address(core: Core) -> None:
     """An account made by its owner opens with either of its names."""
     user = await core.accounts.register(anonymous("api"), "carol", "Carol@example.org", PASSWORD)
-    assert (user.role, user.status, user.has_api_key) == (Role.TENANT, AccountStatus.ACTIVE, False)
+    assert (user.role, user.status, user.api_key_shown) == (Role.TENANT, AccountStatus.ACTIVE, True)
     for name in ("carol", "carol@EXAMPLE.org"):
         actor = await core.auth.password_login(name, PASSWORD, origin="ssh", address="198.51.100.1")
         assert (actor.user_id, actor.role, actor.origin, actor.address) == (user.id, Role.TENANT, "ssh", "198.51.100.1")

@@ -114,7 +114,7 @@ async def test_two_who_differ_in_capitals_make_one_account(core: Core) -> None:
         core.accounts.register(anonymous("api"), "tWIN", "b@example.org", PASSWORD),
         return_exceptions=True,
     )
-    assert sorted(type(result).__name__ for result in made) == ["AlreadyExists", "User"]
+    assert sorted(type(result).__name__ for result in made) == ["AlreadyExists", "CreatedUser"]
 
 
 async def test_a_name_of_digits_is_never_somebody_elses_id(core: Core, root: Actor, alice: Actor) -> None:

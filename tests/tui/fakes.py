@@ -13,7 +13,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from openlxd_core.domain.account import AccountStatus, SshKey, User
+from openlxd_core.domain.account import AccountStatus, CreatedUser, SshKey, User
 from openlxd_core.domain.actor import Actor, Role
 from openlxd_core.domain.container import Container, State, Usage, check_spec
 from openlxd_core.domain.errors import AlreadyExists, Message, NotFound, OpenLXDError
@@ -101,7 +101,7 @@ def user(number: int, name: str, **more: Any) -> User:
         "email": f"{name}@example.org",
         "role": Role.TENANT,
         "status": AccountStatus.ACTIVE,
-        "has_api_key": False,
+        "api_key_shown": True,
         "suspended_reason": "",
         "created_at": then,
         "updated_at": then,
@@ -416,13 +416,13 @@ class FakeAccounts:
 
     async def create(
         self, _actor: Actor, username: str, email: str, password: str, *, role: Role = Role.TENANT, quota: Any = None
-    ) -> User:
+    ) -> CreatedUser:
         """One more."""
         self.core.calls.append(("create_user", username, email, role))
         self.core._fail()
         made = user(max(self.core.users, default=0) + 1, username, email=email, role=role)
         self.core.users[made.id] = made
-        return made
+        return CreatedUser(**vars(made), api_key="ab" * 32)
 
     async def suspend(self, _actor: Actor, number: int, reason: str = "") -> User:
         """Keep out."""

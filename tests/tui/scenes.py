@@ -49,7 +49,7 @@ def _keys(core: FakeCore) -> None:
 def _hosting(core: FakeCore) -> None:
     a_busy_day(core)
     core.users[3] = user(3, "bob", status=AccountStatus.SUSPENDED, suspended_reason="Unpaid since October")
-    core.users[4] = user(4, "carol", has_api_key=True)
+    core.users[4] = user(4, "carol")
     core.add(container("shop", user_id=4, owner="carol", image="ubuntu/24.04", memory_mib=2048))
 
 

@@ -184,8 +184,12 @@ async def test_an_admin_adds_an_account(core: FakeCore, make_app: MakeApp) -> No
         await pilot.press("ctrl+s")
         await until(pilot, lambda: core.calls)
         assert core.calls == [("create_user", "carol", "c@example.org", Role.TENANT)]
+        await until(pilot, lambda: "API key of carol" in screen_text(app))
+        assert "ab" * 32 in "".join(screen_text(app).split())
+        await pilot.press("enter")
+        await until(pilot, lambda: toasts(app) == ["carol can log in now."])
         await until(pilot, lambda: "carol" in screen_text(app))
-        assert toasts(app) == ["carol can log in now."]
+        assert "abab" not in screen_text(app)
 
 
 @pytest.mark.parametrize("held", [0, 2])
