@@ -98,6 +98,20 @@ def parse_json(raw: bytes) -> dict[str, Any]:
     return value
 
 
+def canonical(values: Any) -> bytes:
+    """The same bytes for the same JSON, whatever the order of its keys, its white space, its escapes and the way in
+    which its numbers are written (1, 1.0, 1e0); close to RFC 8785."""
+    return json.dumps(_plain_numbers(values), sort_keys=True, separators=(",", ":")).encode()
+
+
+def _plain_numbers(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _plain_numbers(item) for key, item in value.items()}
+    return [_plain_numbers(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):

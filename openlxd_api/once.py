@@ -11,60 +11,99 @@ import base64
 import hashlib
 import json
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 from cryptography.fernet import Fernet, InvalidToken
 
-from openlxd_api.body import read_body
+from openlxd_api.body import canonical
 from openlxd_api.errors import HttpProblem, error_response, problem_response
-from openlxd_api.parts import ACTOR, CORE, HEADERS, LIMITER
-from openlxd_core.domain.errors import BadRequest, Conflict, OpenLXDError, RateLimited, ValidationFailed
+from openlxd_api.limiting import source_of
+from openlxd_api.parts import ACTOR, CORE, HEADERS, LIMITER, STOPPING
+from openlxd_core.domain.actor import Actor
+from openlxd_core.domain.errors import BadRequest, Busy, Conflict, OpenLXDError, RateLimited, ValidationFailed
 from openlxd_core.i18n import N_
+from openlxd_core.services.idempotency import FirstAnswer, Reservation, carrying_out
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 """Says ``true`` on an answer that was given before."""
 PATTERN = "[A-Za-z0-9_.:-]{1,255}"
 _SEALED = "sealed"
+WAIT_SECONDS = 75.0
+"""How long who sends a request again waits for the first: a little longer than the longest ``?wait=``."""
+LOOK_SECONDS = 5.0
+"""How long at most until it is seen that the server stops."""
 
 
 async def once(
-    request: web.Request, answer: Callable[[], Awaitable[web.StreamResponse]], *, secret: bool
+    request: web.Request, answer: Callable[[], Awaitable[web.StreamResponse]], *, body: Any, secret: bool
 ) -> web.StreamResponse:
-    """The first answer to this request under its key. Raises ValidationFailed, Busy."""
+    """The first answer to this request under its key; ``body`` is the parsed one. Raises ValidationFailed, Busy."""
     keys = request.headers.getall(HEADER)
     if len(keys) != 1:
         raise BadRequest(N_("Send one idempotency key."))
     key, actor, service = keys[0], request[ACTOR], request.app[CORE].idempotency
     if not re.fullmatch(PATTERN, key):
         raise ValidationFailed.of(HEADER, N_("An idempotency key has 1 to 255 letters, digits and _ . : - in it."))
-    raw = await read_body(request)
-    told = b"\n".join((request.method.encode(), request.raw_path.encode(), hashlib.sha256(raw).digest()))
+    told = canonical([request.method, request.path, sorted(request.query.items()), body])
     if secret:
         await request.app[LIMITER].telling(request[HEADERS]).sealed(actor.user_id, actor.address)
     digest = await asyncio.to_thread(_slow_digest, told, key) if secret else hashlib.sha256(told).hexdigest()
     seal = _seal(request, told, key) if secret else None
-    first = await service.begin(actor, key, digest)
-    if first is not None:
-        return web.json_response(_open(first.body, seal), status=first.status, headers={REPLAYED: "true"})
+    held = await _hold(request, _owned(actor, key), digest)
+    if isinstance(held, FirstAnswer):
+        headers = {**held.headers, REPLAYED: "true"}
+        return web.json_response(_open(held.body, seal), status=held.status, headers=headers)
     try:
-        try:
-            response = await answer()
-        except RateLimited:
-            raise
-        except OpenLXDError as error:
-            response = error_response(error)
-        except HttpProblem as error:
-            response = problem_response(error)
-        if not isinstance(response, web.Response) or response.text is None:
-            raise TypeError("only an envelope can be kept")
-        body = json.loads(response.text)
-        await service.finish(actor, key, response.status, _close(body, seal))
+        with carrying_out(held):
+            response = await _carried_out(answer)
+        shown = {name: response.headers[name] for name in ("Retry-After",) if name in response.headers}
+        closed = _close(json.loads(response.text or ""), seal)
+        await service.finish(held, FirstAnswer(response.status, closed, shown))
     except BaseException:
-        await service.forget(actor, key)
+        await service.forget(held)
         raise
+    return response
+
+
+def _owned(actor: Actor, key: str) -> str:
+    """The key as it is stored. Those who have not signed in have no id of their own: their address stands for it, so
+    that nobody's key gets in another's way."""
+    if actor.user_id is not None:
+        return key
+    return hashlib.sha256(f"{source_of(actor.address)}\n{key}".encode()).hexdigest()
+
+
+async def _hold(request: web.Request, key: str, digest: str) -> FirstAnswer | Reservation:
+    """The key, or the answer of whoever holds it: waited for as long as any request may take."""
+    service, actor = request.app[CORE].idempotency, request[ACTOR]
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            return await service.begin(actor, key, digest)
+        except Busy:
+            left = until - time.monotonic()
+            if left <= 0 or request.app[STOPPING].is_set():
+                raise
+        found = await service.answered(actor, key, min(left, LOOK_SECONDS))
+        if found is not None:
+            return found
+
+
+async def _carried_out(answer: Callable[[], Awaitable[web.StreamResponse]]) -> web.Response:
+    try:
+        response = await answer()
+    except RateLimited:
+        raise
+    except OpenLXDError as error:
+        response = error_response(error)
+    except HttpProblem as error:
+        response = problem_response(error)
+    if not isinstance(response, web.Response) or response.text is None:
+        raise TypeError("only an envelope can be kept")
     return response
 
 

@@ -146,7 +146,7 @@ class Endpoint:
             return respond(result, self.status)
 
         if self.method == "POST" and IDEMPOTENCY_KEY in request.headers:
-            return await once(request, answer, secret=self.secret)
+            return await once(request, answer, body=await self._sent(request), secret=self.secret)
         response = await answer()
         if self.method == "GET" and not self.secret and isinstance(response, web.Response):
             return finish(request, response)
@@ -158,6 +158,12 @@ class Endpoint:
             return await self.call(**await self._given(request, sent))
         except ValidationFailed as error:
             raise as_sent(error, self.body, sent) from None
+
+    async def _sent(self, request: web.Request) -> dict[str, Any]:
+        """The fields of the body, as they came; it may be asked for again. Raises HttpProblem, BadRequest."""
+        if self.body is not None:
+            return await read_json(request) if self.body_needed or request.body_exists else {}
+        return {} if self.lenient else await read_no_body(request)
 
     async def _given(self, request: web.Request, sent: dict[str, Any]) -> dict[str, Any]:
         """What the function asks for; the body's fields are put into ``sent`` as the client named them."""
@@ -180,12 +186,11 @@ class Endpoint:
         query = typed(self.query or NoQuery, self._read(self.query, read_query(request)))
         if self.query is not None:
             given["query"] = query
+        sent |= await self._sent(request)
         if self.body is not None:
-            if self.body_needed or request.body_exists:
-                sent |= await read_json(request)
             given["body"] = typed(self.body, self._read(self.body, sent))
-        elif not self.lenient:
-            typed(NoBody, await read_no_body(request))
+        else:
+            typed(NoBody, sent)
         return given
 
     def _read(self, model: type[BaseModel] | None, values: dict[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from openlxd_core.lxd.gateway import Instance, LxdGateway
 from openlxd_core.services import audit
 from openlxd_core.services.failed_creates import FailedCreate, find_failed_create, still_failed
 from openlxd_core.services.feed import announce
+from openlxd_core.services.idempotency import repeatable
 from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container, find_container_by_id, find_user, ids_of
 from openlxd_core.services.market import Choice, Market
@@ -139,6 +140,7 @@ class Containers:
         held = {str(name) for name in taken}
         return next(name for number in count(1) if (name := f"{stem}-{number}") not in held)
 
+    @repeatable(Kind.CREATE)
     async def create(
         self,
         actor: Actor,
@@ -247,22 +249,27 @@ class Containers:
         row.status = State.CREATING.value
         return await self._begin_create(actor, row, choice, failed)
 
+    @repeatable(Kind.START)
     async def start(self, actor: Actor, name: str) -> Operation:
         """Start it. One that runs is a success."""
         return await self._power(actor, name, Kind.START, {State.RUNNING, State.STOPPED, State.FROZEN})
 
+    @repeatable(Kind.STOP)
     async def stop(self, actor: Actor, name: str, *, force: bool = False) -> Operation:
         """Stop it gracefully, and by force if it does not obey or ``force`` is set. A stopped one is a success."""
         return await self._power(actor, name, Kind.STOP, {State.RUNNING, State.STOPPED, State.FROZEN}, force=force)
 
+    @repeatable(Kind.RESTART)
     async def restart(self, actor: Actor, name: str) -> Operation:
         """Stop and start it."""
         return await self._power(actor, name, Kind.RESTART, {State.RUNNING, State.STOPPED, State.FROZEN})
 
+    @repeatable(Kind.PAUSE)
     async def pause(self, actor: Actor, name: str) -> Operation:
         """Freeze its processes where they are."""
         return await self._power(actor, name, Kind.PAUSE, {State.RUNNING, State.FROZEN})
 
+    @repeatable(Kind.RESUME)
     async def resume(self, actor: Actor, name: str) -> Operation:
         """Let a frozen one go on."""
         return await self._power(actor, name, Kind.RESUME, {State.RUNNING, State.FROZEN})
@@ -284,6 +291,7 @@ class Containers:
             row.suspended_power = ""  # what an unsuspension failed to start is the tenant's own affair from now on
         return await self._operations.begin(actor, kind, row, args)
 
+    @repeatable(Kind.REINSTALL)
     async def reinstall(self, actor: Actor, name: str, image: str | None = None) -> Operation:
         """Make it anew from ``image`` (its own where none is named), with its name, limits and address.
 
@@ -308,6 +316,7 @@ class Containers:
         args = {**await self._market.choice_args(actor, choice), "image": choice.alias, "status": row.status}
         return await self._operations.begin(actor, Kind.REINSTALL, row, args)
 
+    @repeatable(Kind.RESIZE)
     async def resize(
         self,
         actor: Actor,
@@ -343,6 +352,7 @@ class Containers:
         row.cpu, row.memory_mb, row.disk_mb = cpu, memory_mib, disk_mib
         return await self._operations.begin(actor, Kind.RESIZE, row, {"before": before})
 
+    @repeatable(Kind.DELETE)
     async def delete(self, actor: Actor, name: str) -> Operation:
         """Remove it for good, running or not."""
         row = await find_container(actor, name)

@@ -21,6 +21,7 @@ from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.services import audit
 from openlxd_core.services.feed import announce
+from openlxd_core.services.idempotency import begun_before, note
 from openlxd_core.services.lookup import find_user
 from openlxd_core.services.paging import Order, read_page
 from openlxd_core.services.records import to_ssh_key, to_user
@@ -94,6 +95,11 @@ class Keys:
     async def add(self, actor: Actor, public_key: str, name: str = "", user: int | str | None = None) -> SshKey:
         """Register a key. Raises ValidationFailed, AlreadyExists (a key names one account only)."""
         key, fingerprint, comment = read_public_key(public_key)
+        before = begun_before("key")
+        if before:  # what an earlier holder of the request's idempotency key registered
+            found = await models.SshKey.filter(id=int(before), fingerprint=fingerprint).first()
+            if found is not None and found.user_id == (await find_user(actor, user)).id:
+                return to_ssh_key(found)
         return await self._store(actor, key, fingerprint, clean(name, 100) or comment, user)
 
     @transaction
@@ -105,6 +111,7 @@ class Keys:
         if await models.SshKey.filter(user_id=owner.id).count() >= _KEYS_MAX:
             raise Conflict(N_("An account holds at most {limit} keys."), limit=_KEYS_MAX)
         row = await models.SshKey.create(user_id=owner.id, name=name, fingerprint=fingerprint, public_key=key)
+        await note("key", row.id)
         await audit.record(actor, "key.add", fingerprint, user_id=owner.id, detail=name)
         await announce("key", "added", row.id, owner.id, fingerprint=fingerprint)
         return to_ssh_key(row)

@@ -32,6 +32,7 @@ from openlxd_core.market.simplestreams import Product
 from openlxd_core.market.source import ImageServers
 from openlxd_core.services import audit
 from openlxd_core.services.feed import Feed, announce
+from openlxd_core.services.idempotency import repeatable
 from openlxd_core.services.image_pages import image_page, offer_page
 from openlxd_core.services.images import PRIVATE, HeldImage, Images
 from openlxd_core.services.imports import Imports
@@ -259,6 +260,7 @@ class Market:
 
     # -- importing -------------------------------------------------------------------------------------------------
 
+    @repeatable(Kind.IMPORT)
     async def import_image(
         self, actor: Actor, alias: str, architecture: str | None = None, variant: str | None = None
     ) -> Operation:

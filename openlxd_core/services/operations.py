@@ -20,6 +20,7 @@ from openlxd_core.domain.policy import Action, may, require
 from openlxd_core.i18n import N_
 from openlxd_core.services import audit
 from openlxd_core.services.feed import Feed, announce
+from openlxd_core.services.idempotency import note
 from openlxd_core.services.lookup import ids_of
 from openlxd_core.services.paging import Order, read_page
 from openlxd_core.services.records import pack_message, to_operation
@@ -137,6 +138,7 @@ class Operations:
             args=dict(args),
             worker=self._workers.id,
         )
+        await note(kind.value, row.id)
         await audit.record(actor, audit_name(kind), target, user_id=user_id, detail=detail)
         await _tell(row)
         return row.id

@@ -26,6 +26,7 @@ from openlxd_core.domain.units import format_bytes
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import LxdGateway, LxdImage
 from openlxd_core.services.feed import announce
+from openlxd_core.services.idempotency import repeatable
 from openlxd_core.services.images import PRIVATE, Images
 from openlxd_core.services.imports import tenant_room
 from openlxd_core.services.live import Live
@@ -60,6 +61,7 @@ class Publishing:
         self._operations = operations
         self._runner = runner
 
+    @repeatable(Kind.PUBLISH)
     async def publish(self, actor: Actor, container: str, name: str, snapshot: str | None = None) -> Operation:
         """Make a private image ``name`` of a stopped container, or of a snapshot.
 

@@ -17,6 +17,7 @@ from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.snapshot import Snapshot, check_snapshot_name
 from openlxd_core.i18n import N_
+from openlxd_core.services.idempotency import repeatable
 from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container
 from openlxd_core.services.operations import Operations
@@ -60,6 +61,7 @@ class Snapshots:
         ]
         return Page(shown, found.next)
 
+    @repeatable(Kind.SNAPSHOT)
     async def create(self, actor: Actor, name: str, snapshot: str | None = None) -> Operation:
         """Take one, named after the moment where no name is given.
 
@@ -81,6 +83,7 @@ class Snapshots:
         await models.Snapshot.create(container_id=container.id, name=snapshot)
         return await self._operations.begin(actor, Kind.SNAPSHOT, container, {"snapshot": snapshot})
 
+    @repeatable(Kind.RESTORE)
     async def restore(self, actor: Actor, name: str, snapshot: str) -> Operation:
         """Put the container back to how it was; what came since is lost. A running one is started again."""
         require(actor, Action.SNAPSHOT, to_container(await find_container(actor, name)))

@@ -114,9 +114,11 @@ async def _make(job: Job, hwaddr: str = "") -> None:
                 raise AlreadyExists(N_("LXD already has an instance named {name} that is not ours."), name=spec.name)
             if ready:
                 return
-            # made by a try that was cut short, or by an earlier create that failed: existing is no proof of being whole
-            await job.lxd.delete_instance(*job.place)
         try:
+            if found is not None:
+                # made by a try that was cut short, or by an earlier create that failed: existing is no proof of being
+                # whole. LXD may still be unpacking it, and is busy then
+                await job.lxd.delete_instance(*job.place)
             await job.lxd.create_instance(
                 InstanceSpec(
                     project=spec.project,

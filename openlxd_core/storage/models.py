@@ -294,6 +294,8 @@ class IdempotentAnswer(Model):
     """The process that answers: when that one is gone without an answer, the next asker may try."""
     status: int | None = fields.IntField(null=True)
     answer: Any = fields.JSONField(null=True)
+    made = fields.CharField(max_length=100, default="", db_default="")
+    """``kind:id`` of what the request began, written together with it: a process that ends in between loses nothing."""
     created_at = fields.DatetimeField(auto_now_add=True, db_index=True)
 
     class Meta:

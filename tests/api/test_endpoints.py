@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from typing import Any
 
@@ -277,61 +276,6 @@ async def test_a_quota_for_three_makes_exactly_three_of_a_hundred(api: Api, alic
     assert len(held) == 3
     lxd = api.core.containers._lxd
     assert len(await lxd.instances()) == 3
-
-
-async def test_what_is_sent_again_with_its_key_is_done_once(api: Api, alice: Actor, bob: Actor) -> None:
-    """Fifty at once and one later: one container, one answer. Another body is refused; another's key is theirs."""
-    token = await api.sign_in("alice")
-    headers = {"Idempotency-Key": "order-7"}
-
-    async def order(**change: Any) -> tuple[int, str]:
-        answer = await api.ask("POST", "/containers", token=token, json={**ORDER, **change}, headers=headers)
-        return answer.status, await answer.text()
-
-    answers = await asyncio.gather(*(order() for _ in range(50)))
-    made = {text for status, text in answers if status == 201}
-    assert len(made) == 1
-    assert {json.loads(text)["error"] for status, text in answers if status != 201} <= {"busy"}
-    assert await order() == (201, made.pop())
-    status, text = await order(cpu=1)
-    assert (status, json.loads(text)["error"]) == (422, "validation_failed")
-    assert len(await api.core.containers.list(alice)) == 1
-    other = await api.ask(
-        "POST", "/containers", token=await api.sign_in("bob"), json={**ORDER, "name": "web2"}, headers=headers
-    )
-    assert other.status == 201
-
-
-async def test_a_refusal_is_kept_and_a_limit_is_not(api: Api, alice: Actor) -> None:
-    """The first answer is the first answer, be it no."""
-    token = await api.sign_in("alice")
-    big = {**ORDER, "cpu": 99}
-    headers = {"Idempotency-Key": "k"}
-    first = await api.ask("POST", "/containers", token=token, json=big, headers=headers)
-    await _error(first, 409, "quota_exceeded")
-    await api.core.quotas.set(SYSTEM, "alice", (await api.core.quotas.get(alice)).quota.__class__(9, 99, 9999, 99999))
-    again = await api.ask("POST", "/containers", token=token, json=big, headers=headers)
-    assert await again.text() == await first.text()
-    for bad in ("", "a b", "x" * 256, "é"):
-        answer = await api.ask("POST", "/containers", token=token, json=big, headers={"Idempotency-Key": bad})
-        assert answer.status in (400, 422), bad
-
-
-async def test_a_secret_is_answered_again_and_kept_from_the_database(api: Api, alice: Actor) -> None:
-    """The same sign-in gets the same key; the file on disk holds neither it nor a quick digest of the password."""
-    token = await api.sign_in("alice")
-    headers = {"Idempotency-Key": "key-1"}
-    first = await _data(await api.ask("POST", "/users/regenerate-key", token=token, headers=headers))
-    assert await _data(await api.ask("POST", "/users/regenerate-key", token=token, headers=headers)) == first
-    other = await api.sign_in("alice")
-    await _error(await api.ask("POST", "/users/regenerate-key", token=other, headers=headers), 409, "conflict")
-    form = {"username": "alice", "password": PASSWORD}
-    one = await _data(await api.ask("POST", "/users/login", json=form, headers={"Idempotency-Key": "in"}))
-    two = await _data(await api.ask("POST", "/users/login", json=form, headers={"Idempotency-Key": "in"}))
-    assert one["token"] == two["token"]
-    stored = b"".join(path.read_bytes() for path in api.core.settings.state_dir.glob("openlxd.sqlite3*"))
-    assert first["api_key"].encode() not in stored
-    assert one["token"].encode() not in stored
 
 
 async def test_every_refusal_is_said_in_the_callers_language(api: Api, alice: Actor) -> None:

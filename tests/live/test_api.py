@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -239,3 +240,47 @@ def test_an_api_killed_in_a_step_of_a_create_leaves_no_ghost(heavy_house: House,
             return (await core.quotas.get(SYSTEM, "alice")).used
 
     assert asyncio.run(used()).containers == (1 if state is State.RUNNING else 0)
+
+
+@pytest.mark.parametrize("step", ["queued", "create", "network"])
+def test_an_order_whose_answer_was_lost_with_the_api_is_not_made_twice(heavy_house: House, step: str) -> None:
+    """The API is killed while the client waits; the same request with its key finds what it had begun."""
+    house = heavy_house
+    curl = Curl(house)
+
+    async def key() -> str:
+        async with open_core(house.settings, background=False) as core:
+            return await core.accounts.regenerate_key(SYSTEM, house.alice.id)
+
+    curl.headers = [f"X-API-Key: {asyncio.run(key())}", "Idempotency-Key: order-2"]
+    order = {"name": "web1", "image": "heavy", "cpu": 1, "memory_mb": 256, "disk_mb": "2GiB"}
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(curl, "POST", "/containers?wait=60", order)
+        file = house.settings.state_dir / "openlxd.sqlite3"
+        deadline = time.monotonic() + 60
+        found = None
+        while found is None and time.monotonic() < deadline:
+            with contextlib.suppress(sqlite3.OperationalError):
+                connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+                found = connection.execute("SELECT id FROM operations WHERE kind = 'create'").fetchone()
+                connection.close()
+        assert found is not None
+        wait_for_step(house, found[0], step)
+        house.api.kill()
+        with pytest.raises(AssertionError):  # curl: the server closed the connection
+            asked.result(30)
+    house.api.start()
+    status, answer = curl("POST", "/containers?wait=60", order)
+    deadline = time.monotonic() + 90
+    while status != 201 and time.monotonic() < deadline:  # LXD may still unpack what the dead process asked for
+        assert status in (409, 503), answer
+        time.sleep(1)
+        status, answer = curl("POST", "/containers?wait=60", order)  # a refusal is not kept
+    assert status == 201, answer
+    assert (answer["data"]["name"], answer["data"]["status"]) == ("web1", "running")
+    again = dict(reversed(order.items()))
+    assert curl("POST", "/containers?wait=60", again) == (201, answer)
+    assert list(lxd_instances(house)) == ["web1"]
+    curl.headers = curl.headers[:1]
+    assert len(curl("GET", "/operations?kind=create&status=done")[1]["data"]) == 1
+    assert len(curl("GET", "/containers")[1]["data"]) == 1
