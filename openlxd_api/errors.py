@@ -12,9 +12,10 @@ from typing import Any
 
 from aiohttp import web
 
+from openlxd_core import shapes
 from openlxd_core.domain import errors
 from openlxd_core.domain.errors import Message, OpenLXDError
-from openlxd_core.i18n import N_, _
+from openlxd_core.i18n import N_
 
 STATUS: Mapping[type[OpenLXDError], int] = {
     OpenLXDError: 500,
@@ -83,10 +84,7 @@ def problem(status: int) -> HttpProblem:
 
 def failure(status: int, code: str, message: Message, fields: Mapping[str, Message] | None = None) -> web.Response:
     """The one shape of a failure, in the language of the request."""
-    answer: dict[str, Any] = {"success": False, "error": code, "message": message.text(_), "data": None}
-    if fields:
-        answer["fields"] = {name: why.text(_) for name, why in fields.items()}
-    return web.json_response(answer, status=status)
+    return web.json_response(shapes.failure(code, message, fields), status=status)
 
 
 def error_response(error: OpenLXDError) -> web.Response:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, StrictStr, WithJsonSchema, model_validator
 
 from openlxd_api.schemas.base import SIZE_MAX, SIZES, Body, View, Whole, number_or_text
+from openlxd_core import shapes
 from openlxd_core.domain import account
 from openlxd_core.domain.quota import Quota
 from openlxd_core.domain.units import parse_size_mib
@@ -198,14 +199,7 @@ class QuotaView(View):
     @classmethod
     def of(cls, quota: Quota) -> QuotaView:
         """The view of a record."""
-        return cls(
-            containers=quota.containers,
-            cpu=quota.cpu,
-            memory_mb=quota.memory_mib,
-            disk_mb=quota.disk_mib,
-            snapshots=quota.snapshots,
-            forwards=quota.forwards,
-        )
+        return cls(**shapes.quota(quota))
 
 
 class QuotaStateView(View):
@@ -242,17 +236,7 @@ class UserView(View):
     @classmethod
     def of(cls, user: account.User) -> UserView:
         """The view of a record."""
-        return cls(
-            id=user.id,
-            username=user.username,
-            email=user.email,
-            role=user.role.value,
-            status=user.status.value,
-            suspended_reason=user.suspended_reason,
-            api_key_shown=user.api_key_shown,
-            created_at=user.created_at,
-            updated_at=user.updated_at,
-        )
+        return cls(**shapes.user(user))
 
 
 class CreatedUserView(UserView):
@@ -296,11 +280,4 @@ class KeyView(View):
     @classmethod
     def of(cls, key: account.SshKey) -> KeyView:
         """The view of a record."""
-        return cls(
-            id=key.id,
-            name=key.name,
-            fingerprint=key.fingerprint,
-            public_key=key.public_key,
-            created_at=key.created_at,
-            last_used_at=key.last_used_at,
-        )
+        return cls(**shapes.ssh_key(key))

@@ -22,6 +22,7 @@ from openlxd_api.schemas.base import (
     doing,
     number_or_text,
 )
+from openlxd_core import shapes
 from openlxd_core.domain import container
 from openlxd_core.domain.operation import Operation
 from openlxd_core.domain.snapshot import Snapshot
@@ -142,27 +143,7 @@ class ContainerView(View):
     @classmethod
     def of(cls, found: container.Container) -> ContainerView:
         """The view of a record, its error in the language of the request."""
-        return cls(
-            id=found.id,
-            name=found.name,
-            owner=found.owner,
-            image=found.image,
-            architecture=found.architecture,
-            status=found.status.value,
-            cpu=found.cpu,
-            memory_mb=found.memory_mib,
-            disk_mb=found.disk_mib,
-            ipv4=found.ipv4,
-            ipv6=found.ipv6,
-            suspended=found.suspended,
-            suspended_by=found.suspended_by,
-            suspended_reason=found.suspended_reason,
-            suspended_at=found.suspended_at,
-            error=found.error.text(_) if found.error else "",
-            operation_id=found.operation_id,
-            created_at=found.created_at,
-            updated_at=found.updated_at,
-        )
+        return cls(**shapes.container(found))
 
 
 class SnapshotView(View):
@@ -177,12 +158,7 @@ class SnapshotView(View):
     @classmethod
     def of(cls, snapshot: Snapshot) -> SnapshotView:
         """The view of a record."""
-        return cls(
-            name=snapshot.name,
-            container=snapshot.container,
-            ready=snapshot.ready,
-            created_at=snapshot.created_at,
-        )
+        return cls(**shapes.snapshot(snapshot))
 
 
 class UsageView(View):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Self
 
 from pydantic import Field, StrictStr
 
 from openlxd_api.schemas.base import Body, ContainerName, Flag, ImageAlias, View
+from openlxd_core import shapes
 from openlxd_core.domain import image
 
 
@@ -41,24 +42,7 @@ class ImageView(View):
     @classmethod
     def of(cls, found: image.Image) -> Self:
         """The view of a record."""
-        return cls(
-            alias=found.alias,
-            fingerprint=found.fingerprint,
-            distribution=found.distribution,
-            release=found.release,
-            architecture=found.architecture,
-            variant=found.variant,
-            description=found.description,
-            size=found.size_bytes,
-            status=found.status.value,
-            imported_at=found.imported_at,
-            end_of_life=found.end_of_life,
-            used_by=list(found.users),
-            private=found.private,
-            newer=found.newer,
-            pinned=found.pinned,
-            operation_id=found.operation_id,
-        )
+        return cls(**shapes.image(found))
 
 
 class OfferView(View):
@@ -96,29 +80,7 @@ class OfferView(View):
     @classmethod
     def of(cls, found: image.Offer) -> Self:
         """The view of a record."""
-        return cls(
-            alias=found.alias,
-            aliases=list(found.aliases),
-            distribution=found.distribution,
-            release=found.release,
-            version=found.version,
-            architecture=found.architecture,
-            variant=found.variant,
-            size=found.size_bytes,
-            built_at=found.built_at,
-            fingerprint=found.fingerprint,
-            server=found.server,
-            end_of_life=found.end_of_life,
-            ended=found.ended(datetime.now(UTC).date()),
-            supported=found.listed,
-            published=found.published,
-            held=found.held,
-            current=found.current,
-            hidden=found.hidden,
-            pinned=found.pinned,
-            progress=found.importing,
-            operation_id=found.operation_id,
-        )
+        return cls(**shapes.offer(found))
 
 
 class RemoteImages(View):

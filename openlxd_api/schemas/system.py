@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from openlxd_api.schemas.base import View
+from openlxd_core import shapes
 from openlxd_core.domain import operation
 from openlxd_core.domain.feed import AuditEntry, Change, LxdState
-from openlxd_core.i18n import _
 
 
 class OperationView(View):
@@ -38,21 +38,7 @@ class OperationView(View):
     @classmethod
     def of(cls, found: operation.Operation) -> OperationView:
         """The view of a record, its words in the language of the request."""
-        return cls(
-            id=found.id,
-            kind=found.kind.value,
-            actor=found.actor,
-            target=found.target,
-            status=found.status.value,
-            stage=found.stage,
-            stage_text=_(operation.STAGES.get(found.stage, found.stage)),
-            progress=found.progress,
-            detail=dict(found.detail),
-            error_code=found.error_code,
-            error=found.error.text(_) if found.error else "",
-            created_at=found.created_at,
-            updated_at=found.updated_at,
-        )
+        return cls(**shapes.operation(found))
 
 
 class ChangeView(View):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from openlxd_core import shapes
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import Container
@@ -19,27 +20,6 @@ from openlxd_tui.cli.context import open_core, print_json, print_table, say
 from openlxd_tui.outcomes import done_text
 
 WAIT_SECONDS = 60.0
-
-
-def _record(found: Container) -> dict[str, Any]:
-    return {
-        "name": found.name,
-        "owner": found.owner,
-        "project": found.project,
-        "image": found.image,
-        "status": found.status.value,
-        "cpu": found.cpu,
-        "memory_mib": found.memory_mib,
-        "disk_mib": found.disk_mib,
-        "ipv4": found.ipv4,
-        "ipv6": found.ipv6,
-        "suspended": found.suspended,
-        "suspended_by": found.suspended_by,
-        "suspended_reason": found.suspended_reason,
-        "suspended_at": found.suspended_at,
-        "error": found.error.text(_) if found.error else "",
-        "created_at": found.created_at,
-    }
 
 
 def _state(found: Container) -> str:
@@ -64,7 +44,7 @@ async def list_containers(
             return
         found = await core.containers.list(actor)
     if as_json:
-        print_json([_record(container) for container in found])
+        print_json([shapes.container(container) for container in found])
         return
     headings = [_("Name"), _("Owner"), _("State"), "IPv4", _("CPUs"), _("Memory"), _("Disk"), _("Image")]
     print_table(
@@ -91,7 +71,7 @@ async def adopt(project: str, name: str, username: str, *, as_json: Json = False
     async with open_core() as (core, actor):
         container = await core.containers.adopt(actor, project, name, username)
     if as_json:
-        print_json(_record(container))
+        print_json(shapes.container(container))
     else:
         say(_("{container} belongs to {name} now.").format(container=container.name, name=username))
 
@@ -129,7 +109,7 @@ async def _to_the_end(core: Core, actor: Actor, operation: Operation, as_json: b
         message = operation.error or Message(N_("the reason is not known."))
         raise Conflict(message.template, **dict(message.params))
     if as_json:
-        print_json(_record(await core.containers.get(actor, operation.target)))
+        print_json(shapes.container(await core.containers.get(actor, operation.target)))
     elif operation.ended:
         say(done_text(operation))
     else:

@@ -5,17 +5,15 @@ Data goes to standard output, everything said about it to standard error.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from openlxd_core import shapes
 from openlxd_core.domain.errors import BadRequest, OpenLXDError
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
@@ -32,6 +30,8 @@ class Options:
 
     config: Path | None = None
     quiet: bool = False
+    json: bool = False
+    """Whether the answer is for a program, failures too."""
     overrides: dict[str, str] = field(default_factory=dict)
 
 
@@ -122,10 +122,17 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
-def fail(error: OpenLXDError) -> None:
-    """The one line that an error gets."""
+def fail(error: OpenLXDError, *, code: str = "") -> None:
+    """The one line that an error gets on standard error; with ``--json`` REST's failure on standard output.
+
+    ``code`` stands in for the error's own.
+    """
     from openlxd_core.domain.errors import ValidationFailed
 
+    if options.json:
+        fields = error.fields if isinstance(error, ValidationFailed) else None
+        print_json(shapes.failure(code or error.code, error.message, fields))
+        return
     sys.stderr.write(_("Error: {reason}").format(reason=clean(error.message.text(_), 2000)) + "\n")
     if isinstance(error, ValidationFailed) and len(error.fields) > 1:
         for name, why in error.fields.items():
@@ -134,15 +141,7 @@ def fail(error: OpenLXDError) -> None:
 
 def print_json(value: Any) -> None:
     """Data for scripts: one JSON document, ASCII."""
-    out(json.dumps(value, indent=2, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Enum):
-        return value.value
-    return str(value)
+    out(shapes.encode(value))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -1,4 +1,4 @@
-"""Exit codes: what scripts may count on."""
+"""Exit codes: what scripts may count on, of the ``openlxd`` program and of the commands by SSH."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ CONFLICT = 6
 LXD_UNREACHABLE = 7
 STORAGE = 9
 """The disk under the state directory is full, or the database cannot be used."""
+TIMED_OUT = 124
+"""As timeout(1) says it: the time is over, and what was waited for goes on."""
 INTERRUPTED = 130
 
 EXIT_CODES: Mapping[type[OpenLXDError], int] = {
@@ -36,3 +38,14 @@ EXIT_CODES: Mapping[type[OpenLXDError], int] = {
 def exit_code(error: OpenLXDError) -> int:
     """The code for an error, looked up along its family."""
     return next(EXIT_CODES[cls] for cls in type(error).__mro__ if cls in EXIT_CODES)
+
+
+def exit_code_of(code: str) -> int:
+    """The code for an error that is known by its own code alone, as operations keep it."""
+    waiting: list[type[OpenLXDError]] = [OpenLXDError]
+    while waiting:
+        kind = waiting.pop()
+        if kind.code == code:
+            return next(EXIT_CODES[cls] for cls in kind.__mro__ if cls in EXIT_CODES)
+        waiting += kind.__subclasses__()
+    return FAILED

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from openlxd_core import shapes
 from openlxd_core.domain.errors import Conflict
 from openlxd_core.domain.operation import STAGES, Operation, OperationStatus
 from openlxd_core.domain.units import format_bytes
@@ -24,23 +25,7 @@ async def list_images(*, as_json: Json = False) -> None:
     async with open_core() as (core, actor):
         images = await core.images.list(actor)
     if as_json:
-        print_json(
-            [
-                {
-                    "alias": image.alias,
-                    "fingerprint": image.fingerprint,
-                    "distribution": image.distribution,
-                    "release": image.release,
-                    "architecture": image.architecture,
-                    "variant": image.variant,
-                    "description": image.description,
-                    "size_bytes": image.size_bytes,
-                    "status": image.status.value,
-                    "imported_at": image.imported_at,
-                }
-                for image in images
-            ]
-        )
+        print_json([shapes.image(image) for image in images])
         return
     print_table(
         [_("Alias"), _("Fingerprint"), _("Architecture"), _("Size"), _("Description")],
@@ -63,22 +48,7 @@ async def remote(*text: str, as_json: Json = False) -> None:
     if state.stale:
         say(_("The list is an old one: {reason}").format(reason=state.reason))
     if as_json:
-        print_json(
-            [
-                {
-                    "alias": offer.alias,
-                    "aliases": list(offer.aliases),
-                    "architecture": offer.architecture,
-                    "variant": offer.variant,
-                    "size_bytes": offer.size_bytes,
-                    "built_at": offer.built_at,
-                    "end_of_life": offer.end_of_life,
-                    "fingerprint": offer.fingerprint,
-                    "held": offer.held,
-                }
-                for offer in offers
-            ]
-        )
+        print_json([shapes.offer(offer) for offer in offers])
         return
     rows = [
         [
@@ -116,7 +86,7 @@ async def import_image(
             raise Conflict(message.template, **dict(message.params)) if message else Conflict(N_("It was cancelled."))
         image = next(i for i in await core.market.images(actor) if i.alias == ended.target)
     if as_json:
-        print_json({"alias": image.alias, "fingerprint": image.fingerprint, "size_bytes": image.size_bytes})
+        print_json(shapes.image(image))
     else:
         say(_("{alias} is here.").format(alias=image.alias))
 
@@ -150,7 +120,7 @@ async def delete(
         confirm(_("Delete the image {alias}?").format(alias=alias), yes)
         image = await core.market.delete(actor, alias)
     if as_json:
-        print_json({"alias": image.alias, "used_by": list(image.users)})
+        print_json(shapes.image(image))
         return
     say(_("{alias} is deleted.").format(alias=image.alias))
     if image.users:

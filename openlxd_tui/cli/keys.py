@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from openlxd_core.domain.account import AccountStatus, SshKey
+from openlxd_core import shapes
+from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.errors import NotFound
 from openlxd_core.i18n import N_, _
 from openlxd_core.secrets import SYSTEM_API_KEY
@@ -17,16 +18,6 @@ from openlxd_tui.cli.context import open_core, out, print_json, say, settings
 from openlxd_tui.cli.context import show as show_records
 
 _KEY_MAX = 20_000
-
-
-def _record(key: SshKey) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "fingerprint": key.fingerprint,
-        "created_at": key.created_at,
-        "last_used_at": key.last_used_at,
-    }
 
 
 async def api(username: str, *, as_json: Json = False) -> None:
@@ -79,7 +70,7 @@ async def list_keys(username: str, *, as_json: Json = False) -> None:
     async with open_core() as (core, actor):
         keys = await core.keys.list(actor, username)
     columns = {"id": "ID", "name": _("Name"), "fingerprint": _("Fingerprint")}
-    show_records(as_json, [_record(key) for key in keys], columns)
+    show_records(as_json, [shapes.ssh_key(key) for key in keys], columns)
 
 
 async def add(
@@ -104,7 +95,7 @@ async def add(
     async with open_core() as (core, actor):
         key = await core.keys.add(actor, text.strip(), name, username)
     if as_json:
-        print_json(_record(key))
+        print_json(shapes.ssh_key(key))
     else:
         say(_("{name} may sign in with {fingerprint}.").format(name=username, fingerprint=key.fingerprint))
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import cyclopts
 from cyclopts import App, Parameter
 
-from openlxd_core.domain.errors import BadRequest, OpenLXDError
+from openlxd_core.domain.errors import BadRequest, Forbidden, OpenLXDError
 from openlxd_core.i18n import N_, Translator, _, set_translator
 from openlxd_tui.cli import context, exits
 
@@ -66,8 +66,10 @@ GROUPS: dict[str, str] = {
 SUMMARY = N_("OpenLXD: containers for tenants, over SSH, on one LXD host.")
 
 
-def build() -> App:
-    """The command line, in the language that is set."""
+def build(*, print_error: bool = True) -> App:
+    """The command line, in the language that is set; mistakes in its use are printed by it unless ``print_error`` is
+    False.
+    """
     root = App(
         name="openlxd",
         help=_(SUMMARY),
@@ -76,7 +78,7 @@ def build() -> App:
         help_formatter="plain",
         error_formatter=_usage_error,
         exit_on_error=False,
-        print_error=True,
+        print_error=print_error,
         help_on_error=False,
         suppress_keyboard_interrupt=False,
         result_action="return_value",
@@ -128,8 +130,29 @@ def _version() -> str:
 
 
 def _usage_error(error: cyclopts.CycloptsError) -> str:
-    reason = " ".join(str(error).split())
-    return _("Error: {reason}").format(reason=reason)
+    return _("Error: {reason}").format(reason=_mistake(error))
+
+
+def _mistake(error: cyclopts.CycloptsError) -> str:
+    return " ".join(str(error).split())
+
+
+_TAKE_A_VALUE = ("--config", "--set", "--lang")
+
+
+def _explained(arguments: Sequence[str]) -> list[str]:
+    """``help user list`` as ``user list --help``. Raises BadRequest for a command that does not exist."""
+    words = list(arguments)
+    first = 0
+    while first < len(words) and words[first].startswith("-"):
+        first += 2 if words[first] in _TAKE_A_VALUE else 1
+    if first >= len(words) or words[first] != "help":
+        return words
+    asked = [word for word in words[first + 1 :] if not word.startswith("-")]
+    name = " ".join(asked)
+    if name and name not in GROUPS and name not in {known for known, _target, _text in COMMANDS}:
+        raise BadRequest(N_("There is no command “{name}”. Try: openlxd --help"), name=name[:60])
+    return [*words[:first], *asked, "--help"]
 
 
 def language(arguments: Sequence[str]) -> str:
@@ -146,10 +169,18 @@ def language(arguments: Sequence[str]) -> str:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code."""
     set_translator(Translator(language(arguments)))
-    context.options = context.Options()
+    json = "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    context.options = context.Options(json=json)
     try:
-        result = build().meta(list(arguments))
-    except cyclopts.CycloptsError:  # it has printed its line
+        arguments = _explained(arguments)
+    except BadRequest as error:
+        context.fail(error)
+        return exits.USAGE
+    try:
+        result = build(print_error=not json).meta(list(arguments))
+    except cyclopts.CycloptsError as error:  # it has printed its line
+        if json:
+            context.fail(BadRequest("{reason}", reason=_mistake(error)))
         return exits.USAGE
     except OpenLXDError as error:
         context.fail(error)
@@ -160,6 +191,7 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.FAILED
     except PermissionError as error:
-        context.fail(OpenLXDError(N_("{path} may not be used by this account."), path=str(error.filename or "?")))
+        path = str(error.filename or "?")
+        context.fail(OpenLXDError(N_("{path} may not be used by this account."), path=path), code=Forbidden.code)
         return exits.NOT_ALLOWED
     return result if isinstance(result, int) and not isinstance(result, bool) else exits.DONE

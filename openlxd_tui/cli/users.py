@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from openlxd_core.domain.account import User, fold_username
+from openlxd_core import shapes
+from openlxd_core.domain.account import fold_username
 from openlxd_core.domain.actor import Role
 from openlxd_core.domain.quota import Quota, format_quota, parse_quota
 from openlxd_core.domain.units import format_mib
@@ -20,21 +20,6 @@ Stdin = Annotated[
     bool, Parameter(name="--password-stdin", help=_("Read the password from standard input."), negative="")
 ]
 Yes = Annotated[bool, Parameter(name=["--yes", "-y"], help=_("Do not ask."), negative="")]
-
-
-def record(user: User) -> dict[str, Any]:
-    """One account as scripts see it."""
-    return {
-        "id": user.id,
-        "username": user.username,
-        "email": user.email,
-        "role": user.role.value,
-        "status": user.status.value,
-        "suspended_reason": user.suspended_reason,
-        "has_api_key": True,
-        "api_key_shown": user.api_key_shown,
-        "created_at": user.created_at,
-    }
 
 
 async def add(
@@ -65,7 +50,7 @@ async def add(
         address = email or f"{fold_username(username)}@localhost.invalid"
         user = await core.accounts.create(actor, username, address, password, role=Role(role), quota=wished)
     if as_json:
-        print_json({**record(user), "api_key": user.api_key})
+        print_json({**shapes.user(user), "api_key": user.api_key})
     else:
         say(_("{name} was made. Its API key is shown this once:").format(name=user.username))
         out(user.api_key)
@@ -76,7 +61,7 @@ async def list_users(*, as_json: Json = False) -> None:
     async with open_core() as (core, actor):
         users = await core.accounts.list(actor)
     columns = {"username": _("Name"), "email": _("Email"), "role": _("Role"), "status": _("Status")}
-    show_records(as_json, [record(user) for user in users], columns)
+    show_records(as_json, [shapes.user(user) for user in users], columns)
 
 
 async def passwd(username: str, *, password_stdin: Stdin = False) -> None:
@@ -159,7 +144,7 @@ async def quota(username: str, quota: str | None = None, *, as_json: Json = Fals
             state = await core.quotas.set(actor, username, parse_quota(quota, state.quota))
     parts: dict[str, Quota] = {"quota": state.quota, "used": state.used, "left": state.left}
     if as_json:
-        print_json({name: asdict(part) for name, part in parts.items()})
+        print_json({name: shapes.quota(part) for name, part in parts.items()})
         return
     headings = ["", _("Containers"), _("CPUs"), _("Memory"), _("Disk")]
     names = {"quota": _("Quota"), "used": _("Used"), "left": _("Left")}

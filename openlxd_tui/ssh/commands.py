@@ -2,90 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
-from openlxd_core.domain.container import Container, check_name
+from openlxd_core import shapes
+from openlxd_core.domain.container import check_name
 from openlxd_core.domain.errors import (
+    BadRequest,
     Conflict,
-    Forbidden,
-    LxdUnavailable,
+    Message,
     NotFound,
     OpenLXDError,
-    QuotaExceeded,
-    StorageUnavailable,
-    Unauthenticated,
     ValidationFailed,
 )
 from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.text import clean
 from openlxd_core.domain.units import format_mib
 from openlxd_core.i18n import N_, _
+from openlxd_tui.cli import exits
 from openlxd_tui.ssh.shell import RESET_TERMINAL, Pipe, wall_for
+from openlxd_tui.ssh.words import Command, HelpWanted, UsageError, Words, overview, split, take_apart, wants_json
 
 if TYPE_CHECKING:
     from openlxd_tui.ssh.session import ConsoleSession
 
-DONE, FAILED, USAGE = 0, 1, 2
-TIMED_OUT = 124
-"""As timeout(1) says it: the time is over, and what was waited for goes on."""
-_STATUS: tuple[tuple[type[OpenLXDError], int], ...] = (
-    (ValidationFailed, USAGE),
-    (NotFound, 3),
-    (Forbidden, 4),
-    (Unauthenticated, 4),
-    (QuotaExceeded, 5),
-    (Conflict, 6),
-    (LxdUnavailable, 7),
-    (StorageUnavailable, 9),
-)
 _WAIT_SECONDS_MAX = 86_400.0
-_COMMAND_MAX = 64 * 1024
-
-
-class UsageError(Exception):
-    """The words cannot be understood; the sentence says which."""
-
-
-@dataclass
-class Words:
-    """The words after a command's name, taken apart: ``--name value``, ``--flag`` and the rest in order."""
-
-    rest: list[str]
-    options: dict[str, str]
-    flags: set[str]
-
-    @property
-    def json(self) -> bool:
-        """Whether the answer is for a program."""
-        return "json" in self.flags
-
-
-@dataclass(frozen=True)
-class Command:
-    """One line of the table."""
-
-    run: Callable[[ConsoleSession, Words], Awaitable[int]]
-    usage: str
-    about: str
-    arguments: tuple[int, int]
-    """The least and the most words it takes besides options."""
-    options: frozenset[str] = frozenset()
-    flags: frozenset[str] = frozenset({"json"})
-
-
-def exit_status(error: OpenLXDError) -> int:
-    """The exit status that tells a script what happened."""
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), FAILED)
+BROKEN = Message(N_("Something went wrong on our side, and this session has ended."))
 
 
 async def dispatch(session: ConsoleSession, line: str | None, container: str) -> int:
     """Do what a session was opened for, and return its exit status."""
+    json = bool(line) and not container and wants_json(line or "", COMMANDS)
     try:
         if container:  # openlxd+web1@host: this connection is that container's
             argv = None if line is None else ["sh", "-c", line]
@@ -94,38 +43,52 @@ async def dispatch(session: ConsoleSession, line: str | None, container: str) ->
             return await _nothing_asked(session)
         return await _run_line(session, line)
     except OpenLXDError as error:
-        session.say_error(clean(error.message.text(_)))
-        return exit_status(error)
+        fields = error.fields if isinstance(error, ValidationFailed) else None
+        _say_failure(session, json, error.code, error.message, fields)
+        return exits.exit_code(error)
     except UsageError as error:
-        session.say_error(clean(str(error)))
-        return USAGE
+        _say_failure(session, json, BadRequest.code, Message(str(error).replace("{", "{{").replace("}", "}}")))
+        return exits.USAGE
+    except Exception:
+        if json:
+            _say_failure(session, json, OpenLXDError.code, BROKEN)
+        raise
+
+
+def _say_failure(
+    session: ConsoleSession, json: bool, code: str, message: Message, fields: Mapping[str, Message] | None = None
+) -> None:
+    """One sentence on standard error, or REST's failure on standard output, where a program reads the answer."""
+    if json:
+        _print_json(session, shapes.failure(code, message, fields))
+    else:
+        session.say_error(clean(message.text(_)))
 
 
 async def _nothing_asked(session: ConsoleSession) -> int:
     if not session.has_terminal:
-        session.say(usage())
-        return DONE
+        session.say(overview(COMMANDS))
+        return exits.DONE
     if not session.kind.draws:
         session.say_error(
             _("Your terminal cannot show the console. Use a command instead, such as: ssh {name}@… help").format(
                 name="openlxd"
             )
         )
-        return USAGE
+        return exits.USAGE
     return await session.run_app()
 
 
 async def _run_line(session: ConsoleSession, line: str) -> int:
-    if len(line) > _COMMAND_MAX:
-        raise UsageError(_("This command is too long."))
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        raise UsageError(_("The quotes in this command do not match.")) from None
+    words = split(line)
     name = words[0] if words else ""
     command = COMMANDS.get(name)
     if command is not None:
-        return await command.run(session, _take_apart(name, command, words[1:]))
+        try:
+            found = take_apart(name, command, words[1:])
+        except HelpWanted:
+            return _explain(session, name, wants_json(line, COMMANDS))
+        return await command.run(session, found)
     if len(words) == 1:
         try:
             wanted = check_name(name)
@@ -141,72 +104,46 @@ async def _run_line(session: ConsoleSession, line: str) -> int:
     )
 
 
-def _take_apart(name: str, command: Command, words: Sequence[str]) -> Words:
-    found = Words([], {}, set())
-    waiting = list(words)
-    while waiting:
-        word = waiting.pop(0)
-        if word == "--" or (name == "exec" and found.rest and not word.startswith("--")):
-            found.rest.extend(waiting if word == "--" else [word, *waiting])
-            break
-        if not word.startswith("--"):
-            found.rest.append(word)
-            continue
-        if word == "--help":
-            raise UsageError(_("Usage: {usage}").format(usage=command.usage))
-        option, equals, value = word[2:].partition("=")
-        if option in command.flags and not equals:
-            found.flags.add(option)
-        elif option in command.options and (equals or waiting):
-            found.options[option] = value if equals else waiting.pop(0)
-        else:
-            raise UsageError(_("{name} does not take {word}.").format(name=name, word=clean(word, 60)))
-    low, high = command.arguments
-    if not low <= len(found.rest) <= high:
-        raise UsageError(_("Usage: {usage}").format(usage=command.usage))
-    return found
-
-
-def usage() -> str:
-    """The text of ``help``."""
-    width = max(cell_len(command.usage) for command in COMMANDS.values())
-    lines = [_("Usage: ssh [-t] openlxd@HOST [COMMAND]"), ""]
-    lines.append(_("With a terminal and no command the console opens. Without a terminal these commands do:"))
-    lines.append("")
-    lines.extend(
-        f"  {command.usage}{' ' * (width - cell_len(command.usage))}  {_(command.about)}"
-        for command in COMMANDS.values()
-    )
-    lines.append("")
-    lines.append(_("With --json a command that prints answers in JSON. “ssh -t openlxd@HOST NAME” is NAME's shell."))
-    return "\n".join(lines)
-
-
 # what the commands do
 
 
 async def _help(session: ConsoleSession, words: Words) -> int:
+    if words.rest:
+        return _explain(session, words.rest[0], words.json)
     if words.json:
-        _print_json(session, {name: {"usage": c.usage, "about": _(c.about)} for name, c in COMMANDS.items()})
+        _print_json(session, {name: command.record() for name, command in COMMANDS.items()})
     else:
-        session.say(usage())
-    return DONE
+        session.say(overview(COMMANDS))
+    return exits.DONE
+
+
+def _explain(session: ConsoleSession, name: str, json: bool) -> int:
+    command = COMMANDS.get(name)
+    if command is None:
+        raise UsageError(
+            _("There is no command “{name}”. Try: ssh {user}@… help").format(name=clean(name, 60), user="openlxd")
+        )
+    if json:
+        _print_json(session, command.record())
+    else:
+        session.say(command.help())
+    return exits.DONE
 
 
 async def _whoami(session: ConsoleSession, words: Words) -> int:
     actor = session.actor
     if words.json:
-        _print_json(session, {"username": actor.username, "role": actor.role.value, "user_id": actor.user_id})
+        _print_json(session, shapes.user(await session.core.accounts.get(actor)))
     else:
         session.say(actor.username)
-    return DONE
+    return exits.DONE
 
 
 async def _list(session: ConsoleSession, words: Words) -> int:
     containers = await session.core.containers.list(session.actor)
     if words.json:
-        _print_json(session, [_record(container) for container in containers])
-        return DONE
+        _print_json(session, [shapes.container(container) for container in containers])
+        return exits.DONE
     heads = [_("NAME"), _("STATE"), _("IPV4"), _("IPV6"), _("CPU"), _("MEMORY"), _("DISK"), _("IMAGE")]
     rows = [
         [c.name, c.status.value, c.ipv4, c.ipv6, str(c.cpu), format_mib(c.memory_mib), format_mib(c.disk_mib), c.image]
@@ -218,17 +155,17 @@ async def _list(session: ConsoleSession, words: Words) -> int:
             row.insert(1, container.owner)
     session.say(_table([heads, *rows]))
     await session.drain()
-    return DONE
+    return exits.DONE
 
 
 async def _info(session: ConsoleSession, words: Words) -> int:
     container = await session.core.containers.get(session.actor, words.rest[0])
-    record = _record(container)
+    record = shapes.container(container)
     if words.json:
         _print_json(session, record)
     else:
-        session.say(_table([[f"{key}:", str(value)] for key, value in record.items()]))
-    return DONE
+        session.say(_table([[f"{key}:", "" if value is None else str(value)] for key, value in record.items()]))
+    return exits.DONE
 
 
 def _power(verb: str) -> Callable[[ConsoleSession, Words], Awaitable[int]]:
@@ -268,8 +205,8 @@ async def _wait(session: ConsoleSession, words: Words) -> int:
         operation = await session.core.operations.wait(session.actor, container.operation_id, seconds)
         return _outcome(session, words, operation, waited=True)
     if words.json:
-        _print_json(session, _record(container))
-    return DONE
+        _print_json(session, shapes.container(container))
+    return exits.DONE
 
 
 async def _follow(session: ConsoleSession, words: Words, operation: Operation) -> int:
@@ -284,23 +221,12 @@ async def _follow(session: ConsoleSession, words: Words, operation: Operation) -
 def _outcome(session: ConsoleSession, words: Words, operation: Operation, *, waited: bool) -> int:
     """Print how ``operation`` stands; the exit status."""
     timed_out = waited and not operation.ended
-    failed = operation.status in (OperationStatus.FAILED, OperationStatus.CANCELLED)
-    reason = clean(operation.error.text(_)) if operation.error is not None else ""
+    if operation.status in (OperationStatus.FAILED, OperationStatus.CANCELLED):
+        reason = operation.error or Message(N_("This was cancelled."))
+        _say_failure(session, words.json, operation.error_code or Conflict.code, reason)
+        return exits.exit_code_of(operation.error_code)
     if words.json:
-        _print_json(
-            session,
-            {
-                "operation_id": operation.id,
-                "kind": operation.kind.value,
-                "name": operation.target,
-                "status": operation.status.value,
-                "progress": operation.progress,
-                "error": operation.error_code,
-                "message": reason,
-            },
-        )
-    elif failed:
-        session.say_error(reason or _("This has failed."))
+        _print_json(session, shapes.operation(operation))
     elif timed_out:
         session.say_error(
             _("{name}: still under way ({progress} %) when the time was over. It goes on.").format(
@@ -311,9 +237,7 @@ def _outcome(session: ConsoleSession, words: Words, operation: Operation, *, wai
         session.say(_("{name}: under way ({progress} %).").format(name=operation.target, progress=operation.progress))
     else:
         session.say(_("{name}: done.").format(name=operation.target))
-    if not failed:
-        return TIMED_OUT if timed_out else DONE
-    return next((status for kind, status in _STATUS if kind.code == operation.error_code), FAILED)
+    return exits.TIMED_OUT if timed_out else exits.DONE
 
 
 async def _shell(session: ConsoleSession, words: Words) -> int:
@@ -348,24 +272,6 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _record(container: Container) -> Mapping[str, Any]:
-    return {
-        "name": container.name,
-        "owner": container.owner,
-        "status": container.status.value,
-        "image": clean(container.image),
-        "architecture": container.architecture,
-        "cpu": container.cpu,
-        "memory_mb": container.memory_mib,
-        "disk_mb": container.disk_mib,
-        "ipv4": container.ipv4,
-        "ipv6": container.ipv6,
-        "operation_id": container.operation_id,
-        "error": clean(container.error.text(_)) if container.error is not None else "",
-        "created_at": container.created_at.isoformat(),
-    }
-
-
 def _table(rows: Sequence[Sequence[str]]) -> str:
     shown = [[clean(cell, 80) or "-" for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
@@ -376,14 +282,14 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _print_json(session: ConsoleSession, value: Any) -> None:
-    session.say(json.dumps(value, ensure_ascii=False, indent=2))
+    session.say(shapes.encode(value))
 
 
 _POWER = frozenset({"json", "no-wait"})
 _TIMEOUT = frozenset({"timeout"})
 
 COMMANDS: dict[str, Command] = {
-    "help": Command(_help, "help", N_("this text"), (0, 1)),
+    "help": Command(_help, "help [COMMAND]", N_("this text, or that of one command"), (0, 1)),
     "whoami": Command(_whoami, "whoami", N_("the account you are signed in to"), (0, 0)),
     "list": Command(_list, "list", N_("your containers"), (0, 0)),
     "info": Command(_info, "info NAME", N_("one container"), (1, 1)),

@@ -159,7 +159,7 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
             status = 1
         except Exception:
             log.exception("session_broken", user=self.actor.username)
-            self._say_error(_("Something went wrong on our side, and this session has ended."))
+            self._say_error(commands.BROKEN.text(_))
         finally:
             self._finish(status)
 

@@ -13,7 +13,7 @@ import pytest
 from openlxd_core.domain import errors
 from openlxd_core.domain.errors import error_tree
 from openlxd_tui.cli import context, exits
-from openlxd_tui.cli.root import COMMANDS, language
+from openlxd_tui.cli.root import COMMANDS, GROUPS, language
 from tests.cli.conftest import Openlxd
 
 PASSWORD = "correct horse\n"
@@ -115,7 +115,7 @@ def test_quotas_are_shown_and_changed_in_part(openlxd: Openlxd) -> None:
     _add(openlxd, "alice")
     before = openlxd("user", "quota", "alice", "--json").data["quota"]
     after = openlxd("user", "quota", "alice", "memory=8GiB", "--json").data["quota"]
-    assert after == {**before, "memory_mib": 8192}
+    assert after == {**before, "memory_mb": 8192}
     assert "8 GiB" in openlxd("user", "quota", "alice").out
 
 
@@ -370,3 +370,28 @@ def test_a_new_accounts_key_is_printed_once(openlxd: Openlxd) -> None:
     assert ran.out.strip() not in listed.out
     assert made["api_key"] not in listed.out
     assert [user["api_key_shown"] for user in listed.data] == [True, True]
+
+
+def test_failures_for_programs_are_json(openlxd: Openlxd) -> None:
+    """With --json a failure is REST's, on standard output, with the exit code that it has for people."""
+    for words, code, error in (
+        (["user", "quota", "nobody"], exits.NOT_FOUND, "not_found"),
+        (["user", "list", "--wat"], exits.USAGE, "bad_request"),
+        (["nosuch"], exits.USAGE, "bad_request"),
+        (["user", "add", "x", "--password-stdin"], exits.USAGE, "validation_failed"),
+        (["container", "adopt", "default", "nosuch", "nobody"], exits.NOT_FOUND, "not_found"),
+        (["help", "nosuch"], exits.USAGE, "bad_request"),
+    ):
+        plain, ran = openlxd(*words, stdin="a long password\n"), openlxd(*words, "--json", stdin="a long password\n")
+        assert plain.code == ran.code == code, words
+        assert (ran.data["success"], ran.data["error"], ran.data["data"]) == (False, error, None)
+        assert ran.data["message"]
+        assert "Error" not in ran.err
+
+
+def test_help_explains_one_command(openlxd: Openlxd) -> None:
+    """``help COMMAND`` is ``COMMAND --help``, for every command and group, and a success."""
+    for name in ["", *GROUPS, *(name for name, _target, _text in COMMANDS)]:
+        one, other = openlxd("help", *name.split()), openlxd(*name.split(), "--help")
+        assert (one.code, other.code, one.out) == (0, 0, other.out), name
+        assert one.out.startswith(f"Usage: openlxd {name}".rstrip()), name

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from openlxd_core.domain.actor import SYSTEM
+from openlxd_core.domain.errors import LxdRefused
+from openlxd_tui.ssh.commands import COMMANDS
 from tests.ssh.rig import Rig, open_screen
 from tests.support.core import eventually
 
@@ -42,7 +44,7 @@ MISTAKES = [
     ("list --what", 2, "does not take --what"),
     ("info nosuch", 3, "nosuch"),
     ("start", 2, "Usage: start NAME"),
-    ("start --help", 2, "Usage: start NAME"),
+    ("help nosuch", 2, "There is no command “nosuch”"),
     ("wait web1 --timeout soon", 2, "not a number of seconds"),
     ("create web1 debian/12", 6, "web1"),
     ("create Web/2 debian/12", 2, "lower-case"),
@@ -65,6 +67,72 @@ async def test_each_mistake_gets_one_sentence_and_its_status(rig: Rig) -> None:
             assert says in result.stderr
             assert result.stderr.count("\n") == 1, command
             assert "Traceback" not in result.stderr
+
+
+async def test_a_failure_for_programs_is_json(rig: Rig) -> None:
+    """With --json each of the same mistakes answers as REST does, on standard output, with the same exit status."""
+    codes = {2: {"bad_request", "validation_failed"}, 3: {"not_found"}, 5: {"quota_exceeded"}}
+    async with rig.connect() as connection:
+        for command, status, says in MISTAKES:
+            result = await connection.run(f"{command} --json")
+            assert (result.exit_status, result.stderr) == (status, ""), command
+            failure = json.loads(result.stdout)
+            assert list(failure)[:4] == ["success", "error", "message", "data"], command
+            assert (failure["success"], failure["data"]) == (False, None)
+            assert failure["error"] in codes.get(status, {"already_exists", "conflict"}), command
+            assert says in failure["message"], command
+        wrong = json.loads((await connection.run("create Web/2 debian/12 --memory 2bananas --json")).stdout)
+        assert set(wrong["fields"]) == {"name", "memory"}
+
+
+async def test_a_bug_is_json_too(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that asked for JSON gets JSON, whatever happens here."""
+
+    async def broken(*_: Any) -> Any:
+        raise RuntimeError("not to be shown")
+
+    monkeypatch.setattr(rig.core.containers, "list", broken)
+    async with rig.connect() as connection:
+        result = await connection.run("list --json")
+    assert result.exit_status == 1
+    assert json.loads(result.stdout)["error"] == "internal_error"
+    assert "not to be shown" not in result.stdout + result.stderr
+
+
+async def test_an_operation_that_fails_is_json_too(rig: Rig) -> None:
+    """The error of the operation, with the exit status that it has for people."""
+    rig.lxd.fail_next("start", LxdRefused("LXD says no"))
+    async with rig.connect() as connection:
+        assert (await connection.run("stop web1")).exit_status == 0
+        result = await connection.run("start web1 --json")
+    failure = json.loads(result.stdout)
+    assert (failure["success"], failure["error"], failure["data"]) == (False, "lxd_refused", None)
+    assert "LXD says no" in failure["message"]
+    assert result.exit_status != 0
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+async def test_every_command_explains_itself(rig: Rig, name: str) -> None:
+    """``COMMAND --help``, ``COMMAND -h`` and ``help COMMAND`` are one text, with every option, and a success."""
+    async with rig.connect() as connection:
+        asked = [await connection.run(words) for words in (f"{name} --help", f"{name} -h", f"help {name}")]
+        assert {(result.exit_status, result.stderr) for result in asked} == {(0, "")}
+        assert len({result.stdout for result in asked}) == 1
+        text = asked[0].stdout
+        assert text.startswith(f"Usage: {COMMANDS[name].usage}\n")
+        for option in COMMANDS[name].options | COMMANDS[name].flags:
+            assert f"  --{option}" in text
+        if "json" in COMMANDS[name].flags:
+            told = json.loads((await connection.run(f"help {name} --json")).stdout)
+            assert told["usage"] == COMMANDS[name].usage
+
+
+async def test_help_for_a_command_inside_is_the_commands_own(rig: Rig) -> None:
+    """``exec web1 -- tar --help`` and ``exec web1 tar --help`` reach the container, whatever they ask for."""
+    async with rig.connect() as connection:
+        for words in ("exec web1 -- tar --help --json", "exec web1 tar --help --json"):
+            await connection.run(words, input="exit")
+            assert rig.lxd.shells[-1].command == ["tar", "--help", "--json"]
 
 
 async def test_a_tenant_lists_what_is_theirs(rig: Rig) -> None:
