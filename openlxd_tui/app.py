@@ -10,6 +10,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -18,6 +19,7 @@ from rich.console import Console
 from textual import events, work
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.filter import ANSIToTruecolor, LineFilter, NoColor
 from textual.notifications import SeverityLevel
@@ -35,13 +37,16 @@ from openlxd_tui import guard
 from openlxd_tui.address import SshAddress
 from openlxd_tui.choices import Choices
 from openlxd_tui.present import sentence, severity, show
-from openlxd_tui.reasons import ADMINS_ONLY
+from openlxd_tui.reasons import ADMINS_ONLY, NOT_NOW
+from openlxd_tui.screens import commands
 from openlxd_tui.screens.account import AccountPage
 from openlxd_tui.screens.containers import ContainersPage
 from openlxd_tui.screens.help import HelpPage
 from openlxd_tui.screens.market import MarketPage
 from openlxd_tui.screens.page import FeedChange, Page
 from openlxd_tui.screens.palette import Palette
+from openlxd_tui.screens.snapshots import SnapshotsPage
+from openlxd_tui.screens.unmanaged import UnmanagedPage
 from openlxd_tui.screens.users import UsersPage
 from openlxd_tui.shells import ShellOpener, ShellResult
 from openlxd_tui.theme import DARK, THEMES, SharedStylesheet, system_variables
@@ -54,7 +59,7 @@ guard.install()
 
 CHOICES_SECONDS = 0.3
 
-_PAGES: dict[str, tuple[str, Callable[[], Page]]] = {
+_PAGES: dict[str, tuple[str, type[Page]]] = {
     "containers": (N_("Containers"), ContainersPage),
     "account": (N_("Account"), AccountPage),
     "market": (N_("Images"), MarketPage),
@@ -312,9 +317,7 @@ class OpenLXDApp(App[None], inherit_bindings=False):
 
     def a_container(self) -> str:
         """The name of the container under the cursor of the containers screen, for examples; or an empty string."""
-        containers = self._page("containers")
-        assert isinstance(containers, ContainersPage)
-        return (containers.table.current_key or "") if containers.is_mounted else ""
+        return (self.containers.table.current_key or "") if self.containers.is_mounted else ""
 
     def expect_container(self, name: str) -> None:
         """Put the cursor of the containers screen on a container that is about to turn up there."""
@@ -424,8 +427,40 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         self.notify(_(N_("Press q to leave. What you started goes on without you.")))
 
     def action_palette(self) -> None:
-        """Every command that works just now, to be searched."""
-        self.push_screen(Palette(self.screen))
+        """Every command, container and image, to be searched."""
+        self.push_screen(Palette(commands.entries(self)))
+
+    def every_page(self) -> list[tuple[str, type[Page], Callable[[], object] | None]]:
+        """Title and type of each screen that this actor has, and what opens it; None where that needs a container."""
+        pages: list[tuple[str, type[Page], Callable[[], object] | None]] = [
+            (title, _PAGES[name][1], partial(self.go, name)) for _key, name, title in self.pages() if name != "help"
+        ]
+        pages.append((N_("Snapshots"), SnapshotsPage, None))
+        if self.actor.is_admin:
+            pages.append((N_("Unmanaged instances"), UnmanagedPage, self._open_unmanaged))
+        return pages
+
+    def _open_unmanaged(self) -> None:
+        self.go("containers")
+        self.call_after_refresh(self.push_screen, UnmanagedPage())
+
+    @property
+    def containers(self) -> ContainersPage:
+        """The screen beneath all others."""
+        page = self._page("containers")
+        assert isinstance(page, ContainersPage)
+        return page
+
+    def find_container(self, name: str) -> None:
+        """Go to the containers, with the cursor on this one, whatever the filter hid."""
+        self.go("containers")
+        self.containers.find(name)
+
+    def find_image(self, alias: str) -> None:
+        """Go to the images, with the cursor on this one."""
+        self.go("market")
+        if isinstance(self.screen, MarketPage):
+            self.screen.show(alias)
 
     def action_language(self) -> None:
         """Speak the next language from here on."""
@@ -483,6 +518,13 @@ class OpenLXDApp(App[None], inherit_bindings=False):
                     reason: Message | None = explain(action, parameters)
                     return reason
         return None
+
+    @staticmethod
+    def why_not_of(node: DOMNode, action: str, parameters: tuple[object, ...]) -> Message:
+        """The reason that a screen or the app gives; a general one for what gives none."""
+        explain = getattr(node, "why_not", None)
+        reason: Message = explain(action, parameters) if explain is not None else NOT_NOW
+        return reason
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
         """Why an action of the app is not offered."""

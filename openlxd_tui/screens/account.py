@@ -78,6 +78,7 @@ class AccountPage(Page):
     """Screen 2."""
 
     PAGE = "account"
+    ROW_ACTIONS = frozenset({"delete_key"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "password", N_("Change password")),
         Binding("a", "add_key", N_("Add an SSH key")),

@@ -52,6 +52,7 @@ _NEEDS: dict[str, frozenset[State]] = {
 class ContainerActions(Page):
     """The actions of the containers screen, which brings the table."""
 
+    ROW_ACTIONS = frozenset(_NEEDS)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,e", "shell", N_("Shell")),
         Binding("n", "create", N_("New")),

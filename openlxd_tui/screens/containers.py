@@ -403,6 +403,12 @@ class ContainersPage(ContainerActions):
             return Reason(N_("No filter is set. Press q to leave."))
         return super().why_not(action, parameters)
 
+    def find(self, name: str) -> None:
+        """Put the cursor on a container; a filter that hides it is cleared."""
+        if all(container.name != name for container in self.table.rows):
+            self.action_clear()
+        self.table.expect(name)
+
     def action_reload(self) -> None:
         """Read everything again."""
         self.session.notify(_(N_("Reading the containers again…")))

@@ -102,9 +102,9 @@ class Keys(Widget):
     @staticmethod
     def _lines(node: type[DOMNode], *, admin: bool) -> list[tuple[str, str]]:
         lines: dict[str, list[str]] = {}
-        bindings = [b for kind in reversed(node.__mro__) for b in _own_bindings(kind)]
+        bindings = [b for kind in reversed(node.__mro__) for b in own_bindings(kind)]
         for binding in bindings:
-            if isinstance(binding, Binding) and binding.description and (admin or not _is_admins(binding)):
+            if isinstance(binding, Binding) and binding.description and (admin or not is_admins(binding)):
                 keys = [key_name(key.strip()) for key in binding.key.split(",")]
                 lines.setdefault(_(binding.description), []).extend(keys)
         return [(" ".join(dict.fromkeys(keys)), words) for words, keys in lines.items()]
@@ -113,11 +113,12 @@ class Keys(Widget):
 _ADMINS = ("unmanaged", "suspend", "unsuspend", "pin", "unpin", "hide", "unhide")
 
 
-def _is_admins(binding: Binding) -> bool:
+def is_admins(binding: Binding) -> bool:
+    """Whether a binding is for admins only, and is not to be shown to tenants."""
     return "users" in binding.action or binding.action in _ADMINS
 
 
-def _own_bindings(kind: type) -> list[BindingType]:
+def own_bindings(kind: type) -> list[BindingType]:
     """The bindings that one class of ours adds to those of the classes above it."""
     return list(vars(kind).get("BINDINGS", ())) if kind.__module__.startswith("openlxd_tui") else []
 

@@ -145,6 +145,7 @@ class MarketPage(MarketLists):
         self.images.fill(message.images)
         self._narrow_images()
         self.look_at()
+        self.seek_sought()
 
     @on(CatalogueRead)
     def fill_offers(self) -> None:
@@ -155,6 +156,7 @@ class MarketPage(MarketLists):
             self._own = next((o.architecture for o in every if not o.alias.endswith("/" + o.architecture)), "")
             self._chips["architecture"] = self._own
         self.find(top=False)
+        self.seek_sought()
 
     @on(Ended)
     def tell_the_end(self, message: Ended) -> None:

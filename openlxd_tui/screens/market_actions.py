@@ -29,6 +29,7 @@ NAMED_MOST = 8
 class MarketActions(Page):
     """The actions of the market screen, which brings the tables."""
 
+    ROW_ACTIONS = frozenset({"use", "import", "give_up", "delete", "pin", "unpin", "hide", "unhide"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,n", "use", N_("New container")),
         Binding("i", "import", N_("Import")),

@@ -52,6 +52,7 @@ class MarketLists(MarketActions):
         self._own = ""
         self._local = False
         self._ready = False
+        self._sought = ""
         self._details_wanted: bool | None = None
 
     # What stands where
@@ -219,6 +220,30 @@ class MarketLists(MarketActions):
     def choose_chip(self, message: ChipLine.Chosen) -> None:
         """A click on a chip."""
         self.action_chip(message.name)
+
+    def show(self, alias: str) -> None:
+        """Put the cursor on an image, now or as soon as the lists are there."""
+        self._sought = alias
+        self.seek_sought()
+
+    def seek_sought(self) -> None:
+        """Look for the image that was asked for: in the catalogue, whatever narrows it, else on this host."""
+        if not self._sought or not self._ready or not self._local:
+            return
+        alias, self._sought = self._sought, ""
+        every = self.session.core.market.offers(self.session.actor)
+        offer = next((offer for offer in every if offer.alias == alias), None)
+        if offer is None:
+            self.show_pane("images")
+            self.images.expect(alias)
+            return
+        if all(row.alias != alias for row in self.offers.rows):
+            self._chips = dict.fromkeys(self._chips, "") | {"architecture": offer.architecture}
+            self._text = self.query_one(FilterLine).value = ""
+            self.find()
+            self._narrow_images()
+        self.show_pane("offers")
+        self.offers.expect(alias)
 
     def action_clear(self) -> None:
         """Everything again; where nothing was narrowed, back to the containers."""

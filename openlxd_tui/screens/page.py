@@ -38,6 +38,8 @@ class Page(Screen[None], inherit_bindings=False):
 
     PAGE: ClassVar[str] = ""
     """Its name in the app's list."""
+    ROW_ACTIONS: ClassVar[frozenset[str]] = frozenset()
+    """The actions that act on the row under the cursor."""
     TAB: ClassVar[str] = ""
     """The screen that it belongs to, where it has no key of its own."""
 

@@ -61,6 +61,7 @@ class SnapshotsPage(Page):
     """Beneath it stands the containers screen."""
 
     PAGE = "snapshots"
+    ROW_ACTIONS = frozenset({"restore", "delete", "publish"})
     TAB = "containers"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "take", N_("Take one")),

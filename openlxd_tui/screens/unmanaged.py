@@ -88,6 +88,7 @@ class UnmanagedPage(Page):
     """Beneath it stands the containers screen."""
 
     PAGE = "unmanaged"
+    ROW_ACTIONS = frozenset({"adopt"})
     TAB = "containers"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a,enter", "adopt", N_("Hand over to a user")),

@@ -32,6 +32,7 @@ class UsersPage(Page):
     """Screen 5."""
 
     PAGE = "users"
+    ROW_ACTIONS = frozenset({"quota", "suspend", "activate", "password", "api_key", "delete"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "add", N_("New")),
         Binding("u,enter", "quota", N_("Quota")),
