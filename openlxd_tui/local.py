@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from openlxd_core.settings import Settings
 
 _CHUNK = 65536
+_ROOM = 32 * 1024  # bytes that wait for the terminal, past which frames are left out
 
 
 class LocalTerminal:
@@ -63,6 +64,15 @@ class LocalTerminal:
         """Whether the terminal has not taken yet what was written to it."""
         self._behind = self._behind or bool(self._waiting)
         return bool(self._waiting)
+
+    @property
+    def room(self) -> int:
+        """Bytes of frames that may be written now."""
+        return _ROOM - len(self._waiting)
+
+    def want_room(self) -> None:
+        """Have the sink's ``drained`` called once the terminal has taken what waits."""
+        self._behind = True
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:

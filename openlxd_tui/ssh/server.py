@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncssh
 import structlog
+from asyncssh.compression import Compressor, Decompressor, register_compression_alg
 
 from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.actor import SYSTEM
@@ -37,12 +39,46 @@ ENCRYPTION = [
 ]  # fmt: skip
 MAC = ["hmac-sha2-512-etm@openssh.com", "hmac-sha2-256-etm@openssh.com", "umac-128-etm@openssh.com"]
 
+COMPRESSION = ["zlib@openssh.com", "none"]  # the client's wish decides; it begins only after the login
+COMPRESSED_MOST = 256 * 1024
+"""Bytes that one compressed packet may unfold to: OpenSSH's largest packet. asyncssh itself sets no bound, and a packet
+of 256 KiB can hold 256 MiB."""
+
 KEEPALIVE_SECONDS = 30
 KEEPALIVE_TIMES = 4
 SLOW_CLIENT_SECONDS = 60.0
 """How long a client may leave what we sent unread before it is dropped."""
 _WINDOW = 256 * 1024  # bytes that a client may send ahead of us
 _BACKLOG = 512
+
+
+class _Compressor(Compressor):
+    """zlib with small tables: 64 KiB a connection instead of 256, for a little less compression."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.compressobj(wbits=13, memLevel=6)
+
+    def compress(self, data: bytes) -> bytes | None:
+        """One packet, complete."""
+        return self._zlib.compress(data) + self._zlib.flush(zlib.Z_SYNC_FLUSH)
+
+
+class _Decompressor(Decompressor):
+    """zlib that refuses what unfolds too far; asyncssh then ends the connection."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj()
+
+    def decompress(self, data: bytes) -> bytes | None:
+        """One packet; None for a bad one."""
+        try:
+            found = self._zlib.decompress(data, COMPRESSED_MOST + 1)
+        except zlib.error:
+            return None
+        return None if len(found) > COMPRESSED_MOST else found
+
+
+register_compression_alg(b"zlib@openssh.com", _Compressor, _Decompressor, after_auth=True, default=True)
 
 
 class SshConsole:
@@ -82,7 +118,7 @@ class SshConsole:
                 kex_algs=KEX,
                 encryption_algs=ENCRYPTION,
                 mac_algs=MAC,
-                compression_algs=None,
+                compression_algs=COMPRESSION,
                 login_timeout=settings.ssh_login_seconds,
                 keepalive_interval=KEEPALIVE_SECONDS,
                 keepalive_count_max=KEEPALIVE_TIMES,

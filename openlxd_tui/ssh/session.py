@@ -19,6 +19,7 @@ from openlxd_tui.choices import preferences_of
 from openlxd_tui.ssh import commands
 from openlxd_tui.ssh.apps import run
 from openlxd_tui.ssh.intake import Intake
+from openlxd_tui.ssh.pace import Pace, pace_of
 from openlxd_tui.terminal.capabilities import TerminalKind, clamp_size, client_environment, judge_terminal, language_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         self._intake = Intake(self._pause_reading, self._resume_reading)
         self._poll: asyncio.TimerHandle | None = None
         self._congested_since: float | None = None
+        self._pace: Pace | None = None  # of a session that paints
+        self._room_poll: asyncio.TimerHandle | None = None
+        self._no_room_since: float | None = None
         self._app: Any = None
         self._farewell: Message | None = None
         self._lost = False
@@ -138,9 +142,10 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         self._lost = True
         self._channel = None
         self._intake.detach()
-        if self._poll is not None:
-            self._poll.cancel()
-            self._poll = None
+        for poll in (self._poll, self._room_poll):
+            if poll is not None:
+                poll.cancel()
+        self._poll = self._room_poll = None
         self._door.session_closed(self)
         if self._task is not None and not self._task.done():
             if self._app is not None:
@@ -189,6 +194,8 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         self.preferences = await preferences_of(self.core, self.actor)
         if self.preferences.language:
             self.translator.use(self.preferences.language)
+        assert self._channel is not None
+        self._pace = pace_of(self._channel.get_connection())
         self._app = self._console.make_app(self)
         self._console.memory.began(self)
         try:
@@ -277,6 +284,45 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
             self._poll = loop.call_later(_POLL_SECONDS, self._wait_for_room)
 
     @property
+    def room(self) -> int:
+        """Bytes of frames that may be sent now: the line carries them within about a second."""
+        channel = self._channel
+        if channel is None or self._pace is None:
+            return 0
+        # what the client's SSH window keeps back has not even been sent
+        return min(self._pace.room, self._pace.limit - channel.get_write_buffer_size())
+
+    def want_room(self) -> None:
+        """Have the sink's ``drained`` called once there is room for more."""
+        if self._pace is None or self._channel is None:
+            return
+        if self._no_room_since is None:
+            self._no_room_since = asyncio.get_running_loop().time()
+        self._pace.when_room(self._look_for_room)
+        if self._room_poll is None:
+            self._room_poll = asyncio.get_running_loop().call_later(_POLL_SECONDS, self._poll_room)
+
+    def _poll_room(self) -> None:
+        self._room_poll = None
+        self._look_for_room()
+
+    def _look_for_room(self) -> None:
+        if self._no_room_since is None or self._channel is None or self._pace is None:
+            return
+        if self.room >= self._pace.limit // 4:
+            self._no_room_since = None
+            if self._intake.sink is not None:
+                self._intake.sink.drained()
+        elif (
+            self._dropped_when_slow
+            and asyncio.get_running_loop().time() - self._no_room_since > self._console.slow_seconds
+        ):
+            log.info("client_too_slow", user=self.actor.username)
+            self._channel.get_connection().abort()
+        else:
+            self.want_room()
+
+    @property
     def _dropped_when_slow(self) -> bool:
         """Not while a command's output waits for its reader (``| less``, Ctrl-S): the command waits, too, and whether
         the client is still there is for the keepalive to say.
@@ -286,6 +332,8 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
     def write(self, data: bytes, *, error: bool = False) -> None:
         """Send output; nothing happens once the client has gone."""
         if self._channel is not None and data:
+            if self._pace is not None:
+                self._pace.wrote(len(data))
             with contextlib.suppress(OSError):
                 self._channel.write(data, asyncssh.EXTENDED_DATA_STDERR if error and not self.has_terminal else None)
 

@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 from textual import events
+from textual._ansi_sequences import SYNC_END, SYNC_START
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.driver import Driver
 from textual.geometry import Size
 from textual.message import Message
@@ -20,10 +22,13 @@ from textual.widgets import Input
 from openlxd_tui.terminal.capabilities import recolour
 from openlxd_tui.terminal.keyboard import Typed
 from openlxd_tui.terminal.keys import KeyReader
+from openlxd_tui.terminal.picture import Picture
 from openlxd_tui.terminal.settled import Settling, check_textual
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from textual.app import App
+    from textual.screen import Screen
 
     from openlxd_tui.terminal.capabilities import TerminalKind
 
@@ -87,6 +92,13 @@ class Terminal(Protocol):
     def write(self, data: bytes, *, error: bool = False) -> None:
         """Send output; nothing happens once the client has gone."""
 
+    @property
+    def room(self) -> int:
+        """Bytes of frames that may be written now."""
+
+    def want_room(self) -> None:
+        """Have the sink's ``drained`` called once there is room for more."""
+
     def attach(self, sink: Sink) -> None:
         """Give input and window sizes to ``sink`` from now on."""
 
@@ -135,30 +147,64 @@ class TerminalDriver(Driver):
         self._looks = 0
         self._pump: asyncio.Handle | None = None
         self._resize: asyncio.TimerHandle | None = None
-        self._output: list[str] = []
-        self._behind = False
+        self._size_now = self._terminal.size
+        self._picture = Picture(*self._size_now)
+        self._painting = False
+        app._display = self._display  # type: ignore[method-assign]
         self._on_screen = False
 
     # output
 
-    def write(self, data: str) -> None:
-        """Send ``data`` with the next flush, which comes by itself."""
-        if not self._output:
-            self._loop.call_soon(self.flush)
-        self._output.append(data)
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """As ``App._display``, but only what differs from what the client shows is sent, at the pace of its line."""
+        app = self._app
+        try:
+            if renderable is None or app._batch_count or not app._running or app._closed:
+                return
+            if isinstance(renderable, LayoutUpdate | ChopsUpdate):
+                self._picture.take(renderable)
+                self._paint_soon()
+            else:  # nothing of ours; it is painted over with the next frame
+                type(app)._display(app, screen, renderable)
+                self._picture.forget_shown()
+        finally:
+            app.post_display_hook()
 
-    def flush(self) -> None:
-        """Send what was written; a frame that the client has no room for is left out."""
-        if not self._output:
+    def _paint_soon(self) -> None:
+        if not self._painting:
+            self._painting = True
+            self._loop.call_soon(self._paint)
+
+    def _paint(self) -> None:
+        """Send lines that differ, for as long as there is room; the rest is sent as it will be by then."""
+        self._painting = False
+        dirty = self._picture.dirty
+        if not dirty or not self._on_screen:
             return
-        text = "".join(self._output)
-        self._output.clear()
-        if not self._on_screen:
+        room = self._terminal.room
+        parts: list[str] = []
+        size = 0
+        for y in dirty:
+            if size >= room:
+                self._terminal.want_room()
+                break
+            painted = self._picture.line(y)
+            if painted:
+                parts.append(painted)
+                size += len(painted)
+        if not parts:
             return
-        if self._terminal.congested:
-            self._behind = True
-            return
+        cursor = self._app.cursor_position
+        x, y = max(0, min(cursor.x, self._size_now[0] - 1)), max(0, min(cursor.y, self._size_now[1] - 1))
+        text = "".join(parts) + self._picture.rest_pen() + f"\x1b[{y + 1};{x + 1}H"
+        if len(parts) > 1 and self._app._sync_available:
+            text = f"{SYNC_START}{text}{SYNC_END}"
         self._send(text)
+
+    def write(self, data: str) -> None:
+        """Send ``data``, which is no part of a frame (a bell, the pointer's shape), if there is room."""
+        if self._on_screen and self._terminal.room > 0:
+            self._send(data)
 
     def _send(self, text: str) -> None:
         if self._recolour is not None:
@@ -169,13 +215,16 @@ class TerminalDriver(Driver):
         """Somebody else has had the terminal: take it again as it was."""
         if self._on_screen:
             self._send(_ENTER + (_MOUSE_ON if self._mouse else ""))
-            self._app.refresh(layout=True)
+            self._repaint()
 
     def drained(self) -> None:
-        """Paint everything anew once a slow client has caught up."""
-        if self._behind and self._on_screen:
-            self._behind = False
-            self._app.refresh(layout=True)
+        """The client has room again: send the newest picture."""
+        self._paint()
+
+    def _repaint(self) -> None:
+        """Send every line anew: the client's screen shows something else."""
+        self._picture.forget_shown()
+        self._paint_soon()
 
     # the terminal's modes
 
@@ -184,8 +233,8 @@ class TerminalDriver(Driver):
         self._on_screen = True
         self._key_pending = True
         self._delivered = self._loop.time()
-        self._behind = False
         self._send(_ENTER + (_MOUSE_ON if self._mouse else ""))
+        self._repaint()
         self._terminal.attach(self)
         self._report_size()
 
@@ -204,7 +253,6 @@ class TerminalDriver(Driver):
         self.disable_input()
         if self._on_screen:
             self._on_screen = False
-            self._output.clear()
             self._send(_MOUSE_OFF + _LEAVE)
 
     # input
@@ -325,6 +373,11 @@ class TerminalDriver(Driver):
     def _report_size(self) -> None:
         self._resize = None
         self._size = self._terminal.size
+        if self._size != self._size_now:
+            self._size_now = self._size
+            self._picture.resize(*self._size)
+        else:
+            self._repaint()  # the window changed to and fro: terminals move lines meanwhile
         size = Size(*self._size)
         self.send_message(events.Resize(size, size))
 

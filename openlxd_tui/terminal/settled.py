@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from textual.message_pump import MessagePump
     from textual.worker import Worker
 
-BACKGROUND = frozenset({"feed", "load", "fetch", "refresh", "quota", "hint"})
+BACKGROUND = frozenset({"feed", "load", "fetch", "refresh", "quota", "hint", "explain", "choices"})
 """Groups of workers that read what a screen shows; whoever types does not wait for those. All others hold keys."""
 READING = frozenset({"load", "fetch"})
 READING_SECONDS = 1.0

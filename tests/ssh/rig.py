@@ -252,11 +252,13 @@ class Screen:
             pass
 
     async def shows(self, text: str, timeout: float = 5) -> None:
-        """Wait until ``text`` has been painted since the last :meth:`forget`."""
+        """Wait until ``text`` is on the screen, or was sent since the last :meth:`forget`."""
         deadline = asyncio.get_running_loop().time() + timeout
-        while text.encode() not in self.seen:
+        while text.encode() not in self.seen and text not in self.terminal.text:
             assert asyncio.get_running_loop().time() < deadline, f"{text!r} is not in {self.seen[-600:]!r}"
-            assert not self._task.done() or text.encode() in self.seen, f"closed without {text!r}: {self.seen[-800:]!r}"
+            assert not self._task.done() or text.encode() in self.seen or text in self.terminal.text, (
+                f"closed without {text!r}: {self.seen[-800:]!r}"
+            )
             await asyncio.sleep(0.01)
 
     async def reads(self, *texts: str, gone: Sequence[str] = (), timeout: float = 15) -> None:

@@ -305,40 +305,6 @@ async def test_an_unterminated_paste_ends_by_itself(rig: Rig) -> None:
         await screen.shows("half a paste!")
 
 
-async def test_a_client_that_never_reads_loses_frames_and_then_its_session(tmp_path: Path) -> None:
-    """Frames are left out past the buffer's limit, everything is painted anew when the client catches up, and a
-    client that never does is dropped."""
-    async with running(tmp_path, slow_seconds=1.5) as rig, rig.connect() as connection:
-        screen = await open_screen(connection, size=(200, 60), window=32768)
-        await screen.shows("ready")
-        session = next(iter(next(iter(rig.console._doors)).sessions))
-        screen.process.channel.pause_reading()
-        app = session._app
-        for _ in range(150):
-            app.refresh(layout=True)
-            await asyncio.sleep(0.002)
-            if session.congested:
-                break
-        assert session.congested
-        for _ in range(30):
-            app.refresh(layout=True)
-            await asyncio.sleep(0.002)
-        waiting = session._channel.get_write_buffer_size()
-        assert waiting < 2**20
-        screen.process.channel.resume_reading()
-        await eventually(lambda: not session.congested, "caught up")
-        screen.forget()
-        await screen.into_field(b"afterwards")
-        await screen.shows("afterwards")
-        screen.process.channel.pause_reading()
-        for _ in range(400):
-            app.refresh(layout=True)
-            await asyncio.sleep(0.002)
-            if session.congested:
-                break
-        await eventually(lambda: rig.console.limits.sessions == 0, "dropped")
-
-
 async def test_a_stopped_client_holds_up_nobody(rig: Rig) -> None:
     """OpenSSH's client under SIGSTOP: the neighbours go on, and it goes on where it was when it wakes."""
     process = await asyncio.create_subprocess_exec(

@@ -221,6 +221,7 @@ async def test_what_is_typed_behind_enter_belongs_to_the_shell(rig: Rig, slow: f
             rig.lxd.typed = 0
             screen.type(b"\r" + data)
             await eventually(lambda size=size: rig.lxd.typed == size, f"{size} bytes", 20)
+            await screen.reads("Type exit")
             shell = rig.lxd.shells[-1]
             assert b"".join(shell.written) == data
             typed.append(data)
