@@ -38,6 +38,7 @@ from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.services import audit, system_key
 from openlxd_core.services.feed import announce
+from openlxd_core.services.idempotency import begun_before, note
 from openlxd_core.services.lookup import find_user
 from openlxd_core.services.paging import Order, having, read_all, read_page
 from openlxd_core.services.passwords import Passwords
@@ -93,11 +94,25 @@ class Accounts:
             )
         )
         username = fold_username(username)
+        again = await self._made_before(actor, username, role)
+        if again is not None:
+            return again
         await self._refuse_taken(username, email)  # before the hash, which is dear
         hashed = await self._passwords.hash(password)
         key = secrets.token_hex(32)
         row = await self._store(actor, username, email, hashed, role, quota or self._settings.quota, key)
         return CreatedUser(**vars(to_user(row)), api_key=key)
+
+    async def _made_before(self, actor: Actor, username: str, role: Role) -> CreatedUser | None:
+        """The account that this very request had made before its process ended; its key was seen by nobody, so there
+        is a new one."""
+        before = begun_before("user")
+        rows = models.User.filter(id=int(before or 0), username=username, role=Role.TENANT.value, status="active")
+        if role is not Role.TENANT or not before or not await rows.exists():
+            return None
+        key = secrets.token_hex(32)
+        await self._store_key(actor, int(before), key)
+        return CreatedUser(**vars(to_user(await rows.get())), api_key=key)
 
     async def _refuse_taken(self, username: str, email: str) -> None:
         if await models.User.filter(username=username).exists():
@@ -129,6 +144,7 @@ class Accounts:
             snapshots=quota.snapshots,
             forwards=quota.forwards,
         )
+        await note("user", row.id)
         await audit.record(actor, "user.create", username, user_id=row.id, detail=role.value)
         if is_first_admin:
             await system_key.bind_to(actor, row)

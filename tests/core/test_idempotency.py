@@ -8,8 +8,8 @@ import contextvars
 import pytest
 
 from openlxd_core.bootstrap import Core, open_core
-from openlxd_core.domain.actor import SYSTEM, Actor
-from openlxd_core.domain.errors import Busy, ValidationFailed
+from openlxd_core.domain.actor import SYSTEM, Actor, Role
+from openlxd_core.domain.errors import AlreadyExists, Busy, ValidationFailed
 from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.services.idempotency import FirstAnswer, Reservation, carrying_out
 from openlxd_core.settings import Settings
@@ -176,7 +176,7 @@ async def test_a_key_that_a_dead_process_registered_is_found_again(settings: Set
     async with open_core(settings, lxd=lxd) as core:
         with carrying_out(await _reserve(core, alice, "k")):
             assert await core.keys.add(alice, KEY) == first
-        with pytest.raises(Exception, match="registered already"):
+        with pytest.raises(AlreadyExists):
             await core.keys.add(alice, KEY)
 
 
@@ -190,3 +190,24 @@ async def test_a_foreign_operation_beside_is_not_taken_for_the_request(core: Cor
         held.kind = "create"
         await finish(core, await core.snapshots.create(alice, "web1", "one"))
     assert (await models.IdempotentAnswer.get(id=held.id)).made.startswith("snapshot:")
+
+
+async def test_an_account_that_a_dead_process_made_is_found_again_with_a_key_that_works(settings: Settings) -> None:
+    """Nobody saw the first key. Without the request, or for another name, the account is taken as ever."""
+    lxd = SimulatedLxd()
+    form = ("carol", "carol@example.org", "correct horse")
+    async with open_core(settings, lxd=lxd) as core:
+        boss = await add_user(core, "boss", role=Role.ADMIN)
+        with carrying_out(await _reserve(core, boss, "k")):
+            first = await core.accounts.create(boss, *form)
+    async with open_core(settings, lxd=lxd) as core:
+        held = await _reserve(core, boss, "k")
+        with carrying_out(held):
+            again = await core.accounts.create(boss, *form)
+        assert (again.id, again.username) == (first.id, "carol")
+        assert again.api_key != first.api_key
+        assert (await core.auth.api_key_login(again.api_key, origin="test")).user_id == first.id
+        with pytest.raises(AlreadyExists):
+            await core.accounts.create(boss, *form)
+        with carrying_out(held), pytest.raises(AlreadyExists):
+            await core.accounts.create(boss, "boss", "other@example.org", "correct horse")
