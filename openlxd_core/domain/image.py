@@ -90,6 +90,13 @@ class Offer:
     """The percent of an import under way, or -1."""
     operation_id: str = ""
     """That import, or an empty string."""
+    native: bool = True
+    """Whether it is built for this host's architecture."""
+
+    @property
+    def available(self) -> bool:
+        """Whether a container can be made from it here: some server publishes it, and this host can run it."""
+        return self.published and self.native
 
     def ended(self, today: date) -> bool:
         """Whether its makers have stopped mending it."""

@@ -114,6 +114,7 @@ class Catalogue:
             product=product.key,
             end_of_life=end_of_life(product.distribution, product.version),
             listed=is_promised(product.distribution, product.version),
+            native=product.architecture == self._own,
         )
 
     def _alias(self, product: Product) -> str:

@@ -149,12 +149,12 @@ class MarketPage(MarketLists):
 
     @on(CatalogueRead)
     def fill_offers(self) -> None:
-        """Show the catalogue; at first for this host's own architecture."""
-        if not self._ready:
-            self._ready = True
-            every = self.session.core.market.offers(self.session.actor)
-            self._own = next((o.architecture for o in every if not o.alias.endswith("/" + o.architecture)), "")
-            self._chips["architecture"] = self._own
+        """Show the catalogue; at first only what can be had on this host."""
+        self._ready = True
+        every = self.session.core.market.offers(self.session.actor)
+        self._total = sum(offer.available for offer in every)
+        self._unavailable = len(every) - self._total
+        self._own = next((offer.architecture for offer in every if offer.native), "")
         self.find(top=False)
         self.seek_sought()
 

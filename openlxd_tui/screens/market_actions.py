@@ -77,9 +77,9 @@ class MarketActions(Page):
         progress = self._progress.get(self.alias)
         match action:
             case "use":
-                return (offer is not None and offer.published) or (image is not None and bool(image.fingerprint))
+                return (offer is not None and offer.available) or (image is not None and bool(image.fingerprint))
             case "import":
-                return progress is None and offer is not None and offer.published and not offer.current
+                return progress is None and offer is not None and offer.available and not offer.current
             case "give_up":
                 return progress is not None and (actor.is_admin or progress.operation_id in self._cancellable)
             case "delete":
@@ -107,6 +107,9 @@ class MarketActions(Page):
             return Message(N_("Somebody else imports {alias}; only they and admins can cancel it."), name)
         if progress is not None:
             return Message(N_("{alias} is being imported. Wait until that is done, or press x to cancel it."), name)
+        if action in ("use", "import") and offer is not None and not offer.native:
+            values = name | {"architecture": clean(offer.architecture, 20)}
+            return Message(N_("{alias} is built for {architecture}. This host cannot run it."), values)
         if action in ("use", "import") and (offer is None or not offer.published):
             return Message(N_("No image server offers {alias} any more."), name)
         if action == "import":

@@ -6,7 +6,7 @@ Searching asks the catalogue in memory with each key and paints the lines in vie
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual import on, work
@@ -22,7 +22,7 @@ from openlxd_tui.screens.market_actions import MarketActions
 from openlxd_tui.widgets.filter_line import FilterLine
 from openlxd_tui.widgets.image_columns import import_cell
 from openlxd_tui.widgets.image_details import ImageDetails
-from openlxd_tui.widgets.market_lines import CHIPS, ChipLine, PaneLine, StaleLine
+from openlxd_tui.widgets.market_lines import CHIPS, UNAVAILABLE, ChipLine, PaneLine, StaleLine, Tally
 from openlxd_tui.widgets.record_table import RecordTable, Span
 
 SEARCH = N_("/ searches: ubuntu 24, debian cloud, alpin")
@@ -41,6 +41,7 @@ class MarketLists(MarketActions):
         Binding("r", "chip('release')", N_("Choose a release"), show=False),
         Binding("a", "chip('architecture')", N_("Choose an architecture"), show=False),
         Binding("v", "chip('variant')", N_("Choose a variant"), show=False),
+        Binding("u", "unavailable", N_("Show unavailable images"), show=False),
         Binding("escape", "clear", N_("Clear, or back"), show=False),
     ]
 
@@ -50,6 +51,12 @@ class MarketLists(MarketActions):
         self._text = ""
         self._chips: dict[str, str] = {name: "" for _key, name, _title in CHIPS}
         self._own = ""
+        self._total = 0
+        """How many images can be had; every count of the catalogue is this one, or of what is narrowed to."""
+        self._unavailable = 0
+        self._kept_back = 0
+        """How many of those that fit cannot be had."""
+        self._with_unavailable = False
         self._local = False
         self._ready = False
         self._sought = ""
@@ -113,8 +120,10 @@ class MarketLists(MarketActions):
         if not self._ready:
             return (((_(N_("Asking the image servers…")), "faint"),),)
         if self._narrowed:
+            kept_back = (("u", "accent"), ("  " + _(N_("shows unavailable images")), "quiet"))
             return (
                 ((_(N_("No image fits.")), "quiet"),),
+                *((kept_back,) if self._kept_back and not self._shows_unavailable else ()),
                 (("esc", "accent"), ("  " + _(N_("shows all again")), "quiet")),
             )
         if state.stale:
@@ -146,15 +155,32 @@ class MarketLists(MarketActions):
 
     @property
     def _narrowed(self) -> bool:
-        wishes = {**self._chips, "architecture": ""}
-        return bool(self._text.strip() or any(wishes.values()) or self._chips["architecture"] != self._own)
+        return bool(self._text.strip() or any(self._chips.values()) or self._with_unavailable)
 
     def find(self, *, top: bool = True) -> None:
         """Show what fits the text and the chips, the best first."""
-        found = self.session.core.market.offers(self.session.actor, self._text.strip(), **self._chips)
-        self.offers.fill(found, top=top)
+        found = self._there(self._text.strip(), self._chips)
+        shown = found if self._shows_unavailable else [offer for offer in found if offer.available]
+        self._kept_back = sum(not offer.available for offer in found)
+        self.offers.fill(shown, top=top)
         self._tell_lines()
         self.look_at()
+
+    def _there(self, text: str, chips: Mapping[str, str]) -> Sequence[Offer]:
+        """What fits, whether it can be had or not."""
+        return self.session.core.market.offers(self.session.actor, text, **chips)
+
+    @property
+    def _shows_unavailable(self) -> bool:
+        """Asked for, or asked for an architecture that this host does not have."""
+        return self._with_unavailable or self._chips["architecture"] not in ("", self._own)
+
+    def action_unavailable(self) -> None:
+        """Show what cannot be had here, too, each with the reason; or put it away again."""
+        if self._pane != "offers":
+            self.show_pane("offers")
+        self._with_unavailable = not self._with_unavailable
+        self.find(top=False)
 
     def _narrow_images(self) -> None:
         wish = self._text.strip()
@@ -163,11 +189,11 @@ class MarketLists(MarketActions):
 
     def _tell_lines(self) -> None:
         state = self.session.core.market.catalogue_state() if self._ready else None
-        self.query_one(PaneLine).tell(
-            self._pane, len(self.offers.rows), len(self.images.rows), state, servers=self._has_servers
-        )
+        offers = Tally(len(self.offers.rows), self._total + self._unavailable * self._shows_unavailable)
+        images = Tally(len(self.images.rows), self.images.total)
+        self.query_one(PaneLine).tell(self._pane, offers, images, state, servers=self._has_servers)
         self.query_one(StaleLine).tell(state)
-        self.query_one(ChipLine).tell(self._chips)
+        self.query_one(ChipLine).tell(self._chips, self._kept_back, shown=self._shows_unavailable)
 
     @on(Input.Changed, "#filter")
     def search_while_typing(self, event: Input.Changed) -> None:
@@ -205,7 +231,9 @@ class MarketLists(MarketActions):
         others = {**self._chips, name: ""}
         if name == "distribution":
             others["release"] = ""
-        there = self.session.core.market.offers(self.session.actor, **others)
+        there = self._there("", others)
+        if name != "architecture" and not self._shows_unavailable:
+            there = [offer for offer in there if offer.available]
         attribute = "version" if name == "release" else name
         values = sorted({str(getattr(offer, attribute)) for offer in there}, key=_by_figures)
         title = next(title for _key, chip, title in CHIPS if chip == name)
@@ -219,7 +247,10 @@ class MarketLists(MarketActions):
     @on(ChipLine.Chosen)
     def choose_chip(self, message: ChipLine.Chosen) -> None:
         """A click on a chip."""
-        self.action_chip(message.name)
+        if message.name == UNAVAILABLE:
+            self.action_unavailable()
+        else:
+            self.action_chip(message.name)
 
     def show(self, alias: str) -> None:
         """Put the cursor on an image, now or as soon as the lists are there."""
@@ -253,7 +284,8 @@ class MarketLists(MarketActions):
             return
         self.action_focus_table()
         if self._narrowed:
-            self._chips = dict.fromkeys(self._chips, "") | {"architecture": self._own}
+            self._chips = dict.fromkeys(self._chips, "")
+            self._with_unavailable = False
             self._text = field.value = ""
             self.find()
             self._narrow_images()

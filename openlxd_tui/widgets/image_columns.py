@@ -109,6 +109,8 @@ def offer_state(offer: Offer) -> Cell:
         return (("● ", "good"), (_(N_("on this host")), "good"))
     if not offer.published:
         return (("✗ ", "faint"), (_(N_("no longer published")), "faint"))
+    if not offer.native:
+        return (("✗ ", "faint"), (_(N_("other architecture")), "faint"))
     return (("○ ", "faint"), (_(N_("available")), "faint"))
 
 
@@ -138,7 +140,7 @@ def offer_columns() -> list[Column[Offer]]:
         Column("alias", N_("Name"), lambda o, _w: _named(o.alias, pinned=o.pinned, hidden=o.hidden), 18, 0, 3, 44,
                fair=26, sort=lambda o: o.alias),
         Column("state", N_("State"), lambda o, _w: offer_state(o), 21, 1,
-               sort=lambda o: (not o.held, not o.published)),
+               sort=lambda o: (not o.held, not o.available)),
         Column("release", N_("Release"), lambda o, _w: ((clean(o.release, 30), "quiet"),), 9, 5, 1, 16,
                sort=lambda o: o.release),
         Column("architecture", N_("Architecture"), lambda o, _w: ((clean(o.architecture, 20), "quiet"),), 12, 7,

@@ -88,6 +88,9 @@ class ImageDetails(Pane):
             words.append(((_(N_("⊘ Hidden from tenants.")), "warn"),))
         if offer is not None and not offer.published:
             words.append(((_(N_("No image server builds it any more.")), "warn"),))
+        if offer is not None and not offer.native:
+            text = _(N_("It is built for {architecture}. This host cannot run it."))
+            words.append(((text.format(architecture=clean(offer.architecture, 20)), "warn"),))
         if image is not None and image.status is ImageStatus.FAILED and self._progress is None:
             words.append(((_(N_("The import failed. Press i to try again.")), "bad"),))
         return words

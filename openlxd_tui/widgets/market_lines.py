@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.cells import cell_len
 from textual import events
@@ -24,6 +25,19 @@ CHIPS: tuple[tuple[str, str, str], ...] = (
     ("v", "variant", N_("Variant")),
 )
 """Key, name and title of each filter."""
+UNAVAILABLE = "unavailable"
+"""The name of the last chip, which shows what cannot be had here."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many rows a list shows, and of how many."""
+
+    shown: int
+    total: int
+
+    def __str__(self) -> str:
+        return str(self.total) if self.shown == self.total else f"{self.shown}/{self.total}"
 
 
 def freshness(state: CatalogueState | None, *, servers: bool) -> tuple[str, Tint]:
@@ -38,7 +52,7 @@ def freshness(state: CatalogueState | None, *, servers: bool) -> tuple[str, Tint
         return "▲ " + _(N_("read {age} ago")).format(age=age(state.fetched_at)), "warn"
     if state.fetched_at is None:
         return _(N_("Asking the image servers…")), "busy"
-    words = _(N_("{count} images, read {age} ago")).format(count=state.offers, age=age(state.fetched_at))
+    words = _(N_("read {age} ago")).format(age=age(state.fetched_at))
     return (f"{words} ↻" if state.refreshing else words), "quiet"
 
 
@@ -56,9 +70,10 @@ class PaneLine(Line):
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: tuple[str, int, int, CatalogueState | None, bool] = ("offers", 0, 0, None, True)
+        nothing = Tally(0, 0)
+        self._told: tuple[str, Tally, Tally, CatalogueState | None, bool] = ("offers", nothing, nothing, None, True)
 
-    def tell(self, pane: str, offers: int, images: int, state: CatalogueState | None, *, servers: bool) -> None:
+    def tell(self, pane: str, offers: Tally, images: Tally, state: CatalogueState | None, *, servers: bool) -> None:
         """Say this from now on."""
         self._told = (pane, offers, images, state, servers)
         self.refresh()
@@ -131,10 +146,11 @@ class ChipLine(Line):
     def __init__(self) -> None:
         super().__init__()
         self._values: dict[str, str] = {}
+        self._kept_back, self._shown = 0, False
 
-    def tell(self, values: dict[str, str]) -> None:
-        """Show these values; an empty one means all."""
-        self._values = dict(values)
+    def tell(self, values: dict[str, str], kept_back: int, *, shown: bool) -> None:
+        """Show these values (an empty one means all), and how many cannot be had; whether those are ``shown``."""
+        self._values, self._kept_back, self._shown = dict(values), kept_back, shown
         self.refresh()
 
     def _chips(self, *, titles: bool) -> Sequence[tuple[str, Cell]]:
@@ -150,6 +166,13 @@ class ChipLine(Line):
             else:
                 pieces.append((" ", "text"))
             chips.append((name, tuple(pieces)))
+        if self._kept_back:
+            tail: list[Piece] = [(" u ", "accent")]
+            if titles or not self._shown:
+                tail.append((_(N_("Unavailable")) + " ", "quiet"))
+            tail.append((f"{self._kept_back} ", "accent" if self._shown else "faint"))
+            tail += [("✕ ", "faint")] if self._shown else []
+            chips.append((UNAVAILABLE, tuple(tail)))
         return chips
 
     def _laid_out(self, width: int) -> Sequence[tuple[str, Cell]]:

@@ -63,6 +63,15 @@ def test_architecture_and_variant_can_be_asked_for() -> None:
         found.resolve("debian12", "riscv64")
 
 
+def test_what_this_host_cannot_run_is_not_available() -> None:
+    """Another architecture's image, and one that nobody publishes, are marked; the host's own can be had."""
+    offers = catalogue_of(offered()).search()
+    assert {offer.architecture for offer in offers if offer.native} == {"amd64"}
+    assert not any(offer.available for offer in offers if offer.architecture == "arm64")
+    assert not any(offer.available for offer in offers if not offer.published)
+    assert any(offer.available for offer in offers)
+
+
 @pytest.mark.parametrize(
     ("written", "close"), [("ubunto/22.04", "ubuntu/22.04"), ("debian/13", "debian/12"), ("alpnie320", "alpine/3.20")]
 )

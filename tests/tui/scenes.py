@@ -142,7 +142,7 @@ SCENES: dict[str, Scene] = {
     "market-80x24": Scene(prepare=_market, keys=("3", "down"), size=(80, 24)),
     "market-search": Scene(prepare=_market, keys=("3", "slash", *"deb"), size=(80, 24)),
     "market-chip": Scene(prepare=_market, keys=("3", "f"), size=(80, 24)),
-    "market-gone": Scene(prepare=_market, keys=("3", "end", "space"), size=(80, 24)),
+    "market-gone": Scene(prepare=_market, keys=("3", "u", "end", "space"), size=(80, 24)),
     "market-local": Scene(prepare=_market, keys=("3", "tab"), size=(120, 40)),
     "market-local-80x24": Scene(prepare=_market, keys=("3", "tab"), size=(80, 24)),
     "market-admin": Scene(prepare=_market_of_an_admin, keys=("3",), actor=ADMIN, size=(120, 40)),
