@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+
+from tortoise.functions import Count, Sum
 
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import HOLDING
@@ -64,6 +67,32 @@ class Quotas:
         """A user's quota and what is left of it; the actor's own for None."""
         row = await find_user(actor, user)
         return await self._state(row.id)
+
+    async def list(self, actor: Actor) -> Mapping[int, QuotaState]:
+        """Every account's quota and what is used of it, by user id; four queries, however many accounts there are."""
+        require(actor, Action.USER_VIEW)
+        limits = {row.user_id: to_quota(row) for row in await models.Quota.all()}
+        holding = models.Container.filter(status__in=[state.value for state in HOLDING])
+        sums = await (
+            holding.annotate(held=Count("id"), cores=Sum("cpu"), memory=Sum("memory_mb"), disk=Sum("disk_mb"))
+            .group_by("user_id")
+            .values("user_id", "held", "cores", "memory", "disk")
+        )
+        taken = await (
+            models.Snapshot.all().annotate(held=Count("id")).group_by("container__user_id")
+            .values("container__user_id", "held")
+        )  # fmt: skip
+        snapshots = {row["container__user_id"]: row["held"] for row in taken}
+        used = {
+            row["user_id"]: Quota(row["held"], row["cores"], row["memory"], row["disk"], 0, 0) for row in sums
+        }  # fmt: skip
+        found: dict[int, QuotaState] = {}
+        for user_id in await models.User.exclude(status="deleted").values_list("id", flat=True):
+            number = int(str(user_id))
+            quota = limits.get(number, self._settings.quota)
+            mine = replace(used.get(number, NOTHING), snapshots=snapshots.get(number, 0))
+            found[number] = QuotaState(quota, mine, quota.minus(mine))
+        return found
 
     async def _state(self, user_id: int) -> QuotaState:
         quota, used = await quota_of(user_id, self._settings), await used_by(user_id)

@@ -7,7 +7,7 @@ and fetched together; figures of use are read while this screen is in view, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import ClassVar
 
@@ -17,21 +17,19 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container as Box
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import Input
 
 from openlxd_core.domain.container import Container, State, Usage
-from openlxd_core.domain.errors import Message as Reason
 from openlxd_core.domain.errors import NotFound, OpenLXDError
 from openlxd_core.domain.feed import Change
 from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.quota import Quota
 from openlxd_core.i18n import N_, _
 from openlxd_tui.outcomes import done_text, failed_text
-from openlxd_tui.present import Cell, matches, progress_cell, state_cell
+from openlxd_tui.present import Cell, progress_cell, state_cell
 from openlxd_tui.screens.container_actions import ContainerActions
+from openlxd_tui.screens.filtering import Filtering
 from openlxd_tui.widgets.container_columns import container_columns
 from openlxd_tui.widgets.details import Details
-from openlxd_tui.widgets.filter_line import FilterLine
 from openlxd_tui.widgets.lines import Banner, KeyBar, TopBar
 from openlxd_tui.widgets.quota_meter import QuotaMeter
 from openlxd_tui.widgets.record_table import RecordTable, Span
@@ -42,10 +40,11 @@ LIST_FROM = 20
 """From so many changed containers on, one list costs less than asking for each."""
 
 
-class ContainersPage(ContainerActions):
+class ContainersPage(Filtering, ContainerActions):
     """Where everybody starts."""
 
     PAGE = "containers"
+    FILTER_TEXT = N_("Filter by name, state, address, image or owner")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", N_("Filter")),
         Binding("i", "details", N_("Details")),
@@ -128,10 +127,7 @@ class ContainersPage(ContainerActions):
         if not self._loaded:
             return (((_(N_("Reading…")), "faint"),),)
         if self.table.total:
-            return (
-                ((_(N_("Nothing matches the filter.")), "quiet"),),
-                (("esc", "accent"), ("  " + _(N_("shows all again")), "quiet")),
-            )
+            return self.nothing_matches()
         return (
             ((_(N_("No containers yet.")), "text"),),
             (("", "text"),),
@@ -345,42 +341,10 @@ class ContainersPage(ContainerActions):
         super().retranslate()
         self.query_one(Details).say()
 
-    # The filter
-
-    async def action_filter(self) -> None:
-        """Type to narrow the table."""
-        line = self.query("#filter")
-        if not line:
-            field = FilterLine(_(N_("Filter by name, state, address, image or owner")))
-            await self.mount(field, after=self.query_one("#body"))
-        # at once: what is typed right after the slash is the filter, not keys that act
-        self.screen.set_focus(self.query_one("#filter"))
-
-    @on(Input.Changed, "#filter")
-    def narrow(self, event: Input.Changed) -> None:
-        """Show what matches."""
-        wish = event.value
-        if not wish.strip():
-            self.table.narrow(None)
-        else:
-            self.table.narrow(lambda c: matches(wish, (c.name, c.ipv4, c.ipv6, c.image, c.owner, *_state_words(c))))
-
-    @on(Input.Submitted, "#filter")
-    def keep_filter(self) -> None:
-        """Back to the table, with the filter kept."""
-        if not self.query_one("#filter", Input).value.strip():
-            self.action_clear()
-        self.table.focus()
-
-    def action_focus_table(self) -> None:
-        """From the filter into the rows."""
-        self.table.focus()
-
-    def action_clear(self) -> None:
-        """All rows again."""
-        self.query("#filter").remove()
-        self.table.narrow(None)
-        self.table.focus()
+    def words(self, record: Container) -> Iterable[str]:
+        """What a container is found by."""
+        c = record
+        return (c.name, c.ipv4, c.ipv6, c.image, c.owner, *_state_words(c))
 
     def follow(self, operation: Operation) -> None:
         """Show an operation that this session started, and say how it ends."""
@@ -388,20 +352,6 @@ class ContainersPage(ContainerActions):
         self._dirty_names.add(operation.target)
         self._dirty_operations.add(operation.id)
         self.fetch()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The filter's keys only where they mean something."""
-        if action == "filter":
-            return not self.query("#filter:focus")
-        if action == "clear":
-            return bool(self.query("#filter"))
-        return super().check_action(action, parameters)
-
-    def why_not(self, action: str, parameters: tuple[object, ...]) -> Reason:
-        """Without a filter there is none to clear."""
-        if action == "clear":
-            return Reason(N_("No filter is set. Press q to leave."))
-        return super().why_not(action, parameters)
 
     def find(self, name: str) -> None:
         """Put the cursor on a container; a filter that hides it is cleared."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from textual import on, work
@@ -11,28 +11,30 @@ from textual.binding import Binding, BindingType
 from textual.message import Message as Event
 
 from openlxd_core.domain.account import AccountStatus, User
-from openlxd_core.domain.actor import Role
 from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.domain.feed import Change
 from openlxd_core.domain.quota import Quota
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
-from openlxd_tui.present import ROLE_WORDS, Cell, Tint, account_cell, age
+from openlxd_core.services.quotas import QuotaState
+from openlxd_tui.present import ROLE_WORDS, Cell, account_cell
 from openlxd_tui.reasons import no_row
 from openlxd_tui.screens.confirm import Choice, Confirm, TypeToConfirm
-from openlxd_tui.screens.page import Page
+from openlxd_tui.screens.filtering import Filtering
 from openlxd_tui.screens.secret import Secret
 from openlxd_tui.screens.user_forms import NewUserForm, QuotaForm, SetPasswordForm, SuspendForm
 from openlxd_tui.widgets.lines import Banner, KeyBar, TopBar
 from openlxd_tui.widgets.quota_meter import QuotaMeter
-from openlxd_tui.widgets.record_table import Column, RecordTable
+from openlxd_tui.widgets.record_table import RecordTable
+from openlxd_tui.widgets.user_columns import user_columns
 
 
-class UsersPage(Page):
+class UsersPage(Filtering):
     """Screen 5."""
 
     PAGE = "users"
     ROW_ACTIONS = frozenset({"quota", "suspend", "activate", "password", "api_key", "delete"})
+    FILTER_TEXT = N_("Filter by name, email address, state or role")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "add", N_("New")),
         Binding("u,enter", "quota", N_("Quota")),
@@ -41,29 +43,21 @@ class UsersPage(Page):
         Binding("p", "password", N_("Set password")),
         Binding("K", "api_key", N_("New API key")),
         Binding("d", "delete", N_("Delete")),
-        Binding("escape", "app.go('containers')", N_("Back")),
+        Binding("slash", "filter", N_("Filter")),
+        Binding("escape", "clear", N_("Back")),
     ]
 
     class Loaded(Event):
         """The accounts were read."""
 
-        def __init__(self, users: Sequence[User], held: Mapping[int, int]) -> None:
+        def __init__(self, users: Sequence[User], quotas: Mapping[int, QuotaState]) -> None:
             super().__init__()
             self.users = users
-            self.held = held
-
-    class Measured(Event):
-        """One account's quota was read."""
-
-        def __init__(self, user_id: int, quota: Quota, used: Quota) -> None:
-            super().__init__()
-            self.user_id = user_id
-            self.quota = quota
-            self.used = used
+            self.quotas = quotas
 
     def __init__(self) -> None:
         super().__init__()
-        self._held: Mapping[int, int] = {}
+        self._quotas: Mapping[int, QuotaState] = {}
         self._loaded = False
 
     def compose(self) -> ComposeResult:
@@ -71,30 +65,26 @@ class UsersPage(Page):
         yield TopBar()
         yield Banner()
         yield RecordTable[User](
-            self._columns(), lambda user: user.username, sort_by="username", empty=self._empty, id="users"
+            user_columns(self._measured), lambda user: user.username, sort_by="username", empty=self._empty, id="users"
         )
         yield QuotaMeter()
         yield KeyBar()
 
-    def _columns(self) -> list[Column[User]]:
-        return [
-            Column("username", N_("User name"), lambda u, _w: ((clean(u.username, 64), "text"),), 12, 0, 2, 32,
-                   fair=18, sort=lambda u: u.username),
-            Column("state", N_("State"), lambda u, _w: account_cell(u), 11, 1, sort=lambda u: u.status.value),
-            Column("role", N_("Role"), lambda u, _w: ((_(ROLE_WORDS[u.role]), _role_tint(u)),), 7, 3,
-                   sort=lambda u: u.role.value),
-            Column("held", N_("Containers"), lambda u, _w: ((str(self._held.get(u.id, 0)), "text"),), 10, 2,
-                   align="right", sort=lambda u: self._held.get(u.id, 0), largest_first=True),
-            Column("email", N_("Email"), lambda u, _w: ((clean(u.email, 255), "quiet"),), 16, 4, 3, 50,
-                   sort=lambda u: u.email),
-            Column("reason", N_("Reason"), lambda u, _w: ((clean(u.suspended_reason, 200), "warn"),), 12, 6, 2, 60),
-            Column("age", N_("Age"), lambda u, _w: ((age(u.created_at), "quiet"),), 6, 5, align="right",
-                   sort=lambda u: -u.created_at.timestamp()),
-        ]  # fmt: skip
+    def _measured(self, user: User) -> tuple[Quota, Quota] | None:
+        state = self._quotas.get(user.id)
+        return (state.quota, state.used) if state is not None else None
+
+    def words(self, record: User) -> Iterable[str]:
+        """What an account is found by: its state and role in English and as they are shown."""
+        state = "".join(text for text, _tint in account_cell(record))
+        role = _(ROLE_WORDS[record.role])
+        return (record.username, record.email, record.status.value, state, record.role.value, role)
 
     def _empty(self) -> Sequence[Cell]:
         if not self._loaded:
             return (((_(N_("Reading…")), "faint"),),)
+        if self.table.total:
+            return self.nothing_matches()
         return (((_(N_("No accounts yet.")), "text"),), (("n", "accent"), ("  " + _(N_("adds one")), "quiet")))
 
     @property
@@ -109,25 +99,23 @@ class UsersPage(Page):
 
     @work(exclusive=True, group="load")
     async def load(self) -> None:
-        """Read the accounts and how many containers each holds."""
+        """Read the accounts, their quotas and what is used of them."""
         core, actor = self.session.core, self.session.actor
         try:
             users = await core.accounts.list(actor)
-            containers = await core.containers.list(actor)
+            quotas = await core.quotas.list(actor)
         except OpenLXDError as error:
             self.session.say_error(error)
             return
-        held: dict[int, int] = {}
-        for container in containers:
-            if container.user_id is not None:
-                held[container.user_id] = held.get(container.user_id, 0) + 1
-        self.post_message(self.Loaded(users, held))
+        self.post_message(self.Loaded(users, quotas))
 
     @on(Loaded)
     def fill_table(self, message: Loaded) -> None:
         """Paint. Deleted accounts keep their row in the database and are not shown."""
-        self._held, self._loaded = message.held, True
+        self._quotas, self._loaded = message.quotas, True
         self.table.fill(user for user in message.users if user.status is not AccountStatus.DELETED)
+        if self.table.hides_expected:  # the account just added is seen, whatever the filter says
+            super().action_clear()
         self.look_at()
 
     def hear(self, change: Change) -> None:
@@ -137,31 +125,26 @@ class UsersPage(Page):
 
     @on(RecordTable.Highlighted)
     def look_at(self, _message: RecordTable.Highlighted | None = None) -> None:
-        """Read the quota of the account under the cursor."""
+        """Show the quota of the account under the cursor."""
         self.refresh_bindings()
-        if (user := self.table.current) is not None:
-            self.measure(user.id)
-
-    @work(exclusive=True, group="quota")
-    async def measure(self, user_id: int) -> None:
-        """What the account may have and what it has."""
-        try:
-            state = await self.session.core.quotas.get(self.session.actor, user_id)
-        except OpenLXDError:
-            return  # the meter keeps what it showed
-        self.post_message(self.Measured(user_id, state.quota, state.used))
-
-    @on(Measured)
-    def fill_meter(self, message: Measured) -> None:
-        """Paint, if the cursor still stands there."""
         user = self.table.current
-        if user is not None and user.id == message.user_id:
-            self.query_one(QuotaMeter).measure(message.quota, message.used)
+        measured = self._measured(user) if user is not None else None
+        if measured is not None:
+            self.query_one(QuotaMeter).measure(*measured)
+
+    def action_clear(self) -> None:
+        """All accounts again; without a filter, back to the containers."""
+        if self.query("#filter"):
+            super().action_clear()
+        else:
+            self.session.go("containers")
 
     # What can be done
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what makes sense for the account under the cursor."""
+        if action == "clear":
+            return True
         if action in ("quota", "suspend", "activate", "password", "delete", "api_key"):
             user = self.table.current if self.is_mounted else None
             if user is None:
@@ -170,7 +153,7 @@ class UsersPage(Page):
                 return user.status is AccountStatus.ACTIVE
             if action == "activate":
                 return user.status is AccountStatus.SUSPENDED
-        return True
+        return super().check_action(action, parameters)
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
         """There is no account under the cursor, or it is active, or suspended, already."""
@@ -205,7 +188,7 @@ class UsersPage(Page):
             return
         if await self.app.push_screen_wait(QuotaForm(user, state.quota, state.used)):
             self._say(N_("The quota of {name} was changed."), user)
-            self.measure(user.id)
+            self.load()
 
     def _say(self, template: str, user: User) -> None:
         self.session.notify(_(template).format(name=clean(user.username, 64)))
@@ -275,7 +258,12 @@ class UsersPage(Page):
         user = self.table.current
         if user is None:
             return
-        held = self._held.get(user.id, 0)
+        try:
+            containers = await self.session.core.containers.list(self.session.actor)
+        except OpenLXDError as error:
+            self.session.say_error(error)
+            return
+        held = sum(container.user_id == user.id for container in containers)
         if held:
             explanation = _(
                 N_("The account and its {count} containers, with all that is on their disks, are gone for good.")
@@ -297,7 +285,3 @@ class UsersPage(Page):
             else:
                 self._say(N_("Account {name} was deleted."), user)
             self.load()
-
-
-def _role_tint(user: User) -> Tint:
-    return "accent" if user.role is Role.ADMIN else "quiet"

@@ -365,6 +365,10 @@ class FakeQuotas:
         used = replace(used, snapshots=sum(map(len, self.core.snapshots.held.values())))
         return type("QuotaState", (), {"quota": quota, "used": used, "left": quota.minus(used)})()
 
+    async def list(self, actor: Actor) -> Mapping[int, Any]:
+        """Everybody's."""
+        return {number: await self.get(actor, number) for number in self.core.users}
+
     async def set(self, _actor: Actor, number: int, quota: Quota) -> Any:
         """Another quota."""
         self.core.calls.append(("set_quota", number, quota))
