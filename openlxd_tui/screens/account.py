@@ -276,6 +276,8 @@ _KEY_COLUMNS: list[Column[SshKey]] = [
         sort=lambda k: k.name,
     ),
     Column("type", N_("Type"), lambda k, _w: ((clean(k.public_key.split(" ")[0], 40), "quiet"),), 12, 3, 1, 20),
-    Column("fingerprint", N_("Fingerprint"), lambda k, _w: ((clean(k.fingerprint, 60), "text"),), 20, 1, 3, 50),
+    Column(
+        "fingerprint", N_("Fingerprint"), lambda k, _w: ((clean(k.fingerprint, 60), "text"),), 20, 1, 3, 50, fair=50
+    ),
     Column("used", N_("Last used"), lambda k, _w: _last_used(k), 9, 2, align="right"),
 ]

@@ -25,6 +25,8 @@ CHIPS: tuple[tuple[str, str, str], ...] = (
     ("v", "variant", N_("Variant")),
 )
 """Key, name and title of each filter."""
+SHORT_TITLE = 8
+"""The cells that a filter's title keeps where there is not enough room for all."""
 UNAVAILABLE = "unavailable"
 """The name of the last chip, which shows what cannot be had here."""
 
@@ -158,8 +160,11 @@ class ChipLine(Line):
         for key, name, title in CHIPS:
             value = self._values.get(name, "")
             pieces: list[Piece] = [(f" {key} ", "accent")]
-            if titles or not value:
+            if titles:
                 pieces.append((_(title), "quiet"))
+            elif not value:
+                word: Cell = ((_(title), "quiet"),)
+                pieces += fit(word, min(SHORT_TITLE, width_of(word)))
             if value:
                 pieces.append((f" {clean(value, 24)} " if titles else f"{clean(value, 24)} ", "accent"))
                 pieces.append(("✕ ", "faint"))
@@ -168,8 +173,7 @@ class ChipLine(Line):
             chips.append((name, tuple(pieces)))
         if self._kept_back:
             tail: list[Piece] = [(" u ", "accent")]
-            if titles or not self._shown:
-                tail.append((_(N_("Unavailable")) + " ", "quiet"))
+            tail.append((_(N_("Unavailable")) + " ", "quiet") if titles else ("✗", "faint"))
             tail.append((f"{self._kept_back} ", "accent" if self._shown else "faint"))
             tail += [("✕ ", "faint")] if self._shown else []
             chips.append((UNAVAILABLE, tuple(tail)))

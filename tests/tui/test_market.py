@@ -447,3 +447,16 @@ async def test_what_cannot_be_had_is_behind_a_filter_that_says_why(stocked: Fake
         await until(pilot, lambda: "shows unavailable images" in screen_text(app))
         await pilot.press("enter", "u")
         assert [row.alias for row in page.offers.rows] == ["centos/7"]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_every_filter_is_in_view_at_60_columns(stocked: FakeCore, make_app: MakeApp, language: str) -> None:
+    """Titles give way before the keys and the count of what is kept back do."""
+    stocked.market.there += [offer(f"linux/{n}/arm64", architecture="arm64", native=False) for n in range(150)]
+    app = make_app(language=language)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await enter(app, pilot)
+        chips = next(line for line in screen_text(app).splitlines() if line.startswith(" f "))
+        for key in (" f ", " r ", " a ", " v ", " u "):
+            assert key in chips
+        assert "153" in chips
