@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 from openlxd_api.server import serve
-from openlxd_core import logs
-from openlxd_core.domain.errors import OpenLXDError
-from openlxd_core.settings import load_settings
+from openlxd_core.serving import run_server
 
 
 def main() -> int:
-    """Serve until told to stop; 1 with one line on standard error where that cannot be."""
-    try:
-        settings = load_settings().settings
-        logs.configure(settings, "api")
-        asyncio.run(serve(settings))
-    except OpenLXDError as error:
-        sys.stderr.write(f"Error: {error}\n")
-        return 1
-    return 0
+    """Serve until told to stop; an exit code with one line on standard error where that cannot be."""
+    return run_server("api", serve)
 
 
 if __name__ == "__main__":

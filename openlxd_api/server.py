@@ -21,7 +21,7 @@ from openlxd_api.app import make_app
 from openlxd_core import secrets as keys
 from openlxd_core import systemd
 from openlxd_core.bootstrap import Core, open_core
-from openlxd_core.domain.errors import ConfigurationError
+from openlxd_core.domain.errors import ConfigurationError, system_reason
 from openlxd_core.i18n import N_
 from openlxd_core.settings import Settings
 
@@ -118,6 +118,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
         cert, key = settings.tls_cert, settings.tls_key
     else:
         cert, key = keys.ensure_tls_pair(settings.keys_dir, own_names(settings))
+    keys.check_tls_pair(cert, key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -156,11 +157,11 @@ async def listening(core: Core, settings: Settings) -> AsyncIterator[str]:
         site = _Site(runner, settings.api_host, settings.api_port, ssl_context=context, backlog=128)
         try:
             await site.start()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a name that cannot be one is an error of its own
             raise ConfigurationError(
                 N_("The API cannot listen on {address}: {reason}."),
                 address=f"{settings.api_host}:{settings.api_port}",
-                reason=error.strerror or str(error),
+                reason=system_reason(error) if isinstance(error, OSError) else "it is no host's name",
             ) from None
         host, port = runner.addresses[0][:2]
         yield f"{'https' if context else 'http'}://{'[' + host + ']' if ':' in host else host}:{port}"

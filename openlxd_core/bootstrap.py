@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from openlxd_core import secrets
-from openlxd_core.domain.errors import ConfigurationError
+from openlxd_core.domain.errors import ConfigurationError, unusable
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import LxdGateway
 from openlxd_core.services.accounts import Accounts
@@ -107,7 +107,10 @@ async def open_core(
     ``background=False`` is for a command that asks one thing and ends; operations that it begins are left for
     the services. Open it outside every listener.
     """
-    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise unusable(settings.state_dir, error) from None
     gateway = lxd or choose_lxd(settings)
     async with database.open_database(settings.database):
         feed = Feed()

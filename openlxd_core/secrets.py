@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from openlxd_core.domain.errors import ConfigurationError
+from openlxd_core.domain.errors import ConfigurationError, system_reason, unusable
 from openlxd_core.i18n import N_
 
 SSH_HOST_KEY = "ssh_host_ed25519_key"
@@ -42,8 +42,22 @@ def ensure_ssh_host_key(keys_dir: Path) -> Path:
         )
 
     path = keys_dir / SSH_HOST_KEY
-    _ensure(path, make)
+    check_ssh_host_key(path, _ensure(path, make))
     return path
+
+
+def check_ssh_host_key(path: Path, content: bytes) -> None:
+    """Raise ConfigurationError unless ``content`` is a private key that opens without a passphrase."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
+    try:
+        load_ssh_private_key(content, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigurationError(
+            N_("{path} does not hold an SSH private key without a passphrase. Put the key back, or delete the file."),
+            path=str(path),
+        ) from None
 
 
 def jwt_secret(keys_dir: Path) -> bytes:
@@ -87,8 +101,50 @@ def ensure_tls_pair(keys_dir: Path, hostnames: Sequence[str]) -> tuple[Path, Pat
 
 
 def check_private_file(path: Path) -> None:
-    """Raise ConfigurationError unless ``path`` is a plain file that its owner alone can read."""
-    _read(path)
+    """Raise ConfigurationError unless ``path`` is a plain file, its owner's alone to read, and holds what it should."""
+    content = _read(path)
+    match path.name:
+        case name if name == SSH_HOST_KEY:
+            check_ssh_host_key(path, content)
+        case name if name == JWT_SECRET:
+            jwt_secret(path.parent)
+
+
+def check_tls_pair(cert: Path, key: Path) -> None:
+    """Raise ConfigurationError, naming the file, unless ``cert`` and ``key`` are a TLS server's pair."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        chain = x509.load_pem_x509_certificates(
+            _plain(cert, N_("The TLS certificate {path} cannot be used: {reason}."))
+        )
+    except ValueError:
+        raise ConfigurationError(
+            N_("The TLS certificate {path} holds no certificate in PEM."), path=str(cert)
+        ) from None
+    try:
+        private = load_pem_private_key(_plain(key, N_("The TLS key {path} cannot be used: {reason}.")), None)
+    except TypeError:
+        raise ConfigurationError(
+            N_("The TLS key {path} is protected by a passphrase; use one without."), path=str(key)
+        ) from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ConfigurationError(N_("The TLS key {path} holds no private key in PEM."), path=str(key)) from None
+    if private.public_key() != chain[0].public_key():
+        raise ConfigurationError(
+            N_("The TLS key {key} does not belong to the certificate {cert}."), key=str(key), cert=str(cert)
+        )
+
+
+def _plain(path: Path, template: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except PermissionError as error:
+        raise unusable(path, error) from None
+    except OSError as error:
+        raise ConfigurationError(template, path=str(path), reason=system_reason(error)) from None
 
 
 def _self_signed(hostnames: Sequence[str]) -> tuple[bytes, bytes]:
@@ -143,7 +199,7 @@ def _locked(keys_dir: Path) -> Iterator[None]:
         _check_directory(keys_dir)
         lock = os.open(keys_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise _unusable(keys_dir, error) from None
+        raise unusable(keys_dir, error) from None
     try:
         if os.geteuid() == 0:
             owner = keys_dir.stat()
@@ -151,7 +207,7 @@ def _locked(keys_dir: Path) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     except OSError as error:
-        raise _unusable(keys_dir, error) from None
+        raise unusable(keys_dir, error) from None
     finally:
         os.close(lock)
 
@@ -199,11 +255,12 @@ def _read(path: Path) -> bytes:
             raise ConfigurationError(
                 N_("{path} is a symbolic link; put the key itself there."), path=str(path)
             ) from None
-        raise _unusable(path, error) from None
+        raise unusable(path, error) from None
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(handle)
+        raise ConfigurationError(N_("{path} is not a plain file."), path=str(path))
     with os.fdopen(handle, "rb") as stream:
-        found = os.fstat(stream.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise ConfigurationError(N_("{path} is not a plain file."), path=str(path))
         if found.st_mode & 0o077:
             raise ConfigurationError(N_("Others can read {path}; close it: chmod 600 {path}"), path=str(path))
         if not _is_ours(found.st_uid):
@@ -216,9 +273,3 @@ def _read(path: Path) -> bytes:
     if not content.strip() or len(content) > _BYTES_MAX:
         raise ConfigurationError(N_("{path} is empty or far too large to be a key."), path=str(path))
     return content
-
-
-def _unusable(path: Path, error: OSError) -> ConfigurationError:
-    return ConfigurationError(
-        N_("{path} cannot be used: {reason}."), path=str(path), reason=error.strerror or str(error)
-    )

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from openlxd_core.domain.errors import ConfigurationError, OpenLXDError
+from openlxd_core.domain.errors import ConfigurationError, OpenLXDError, unusable
 from openlxd_core.domain.quota import Quota, parse_quota
 from openlxd_core.domain.units import parse_size_mib
 from openlxd_core.i18n import N_
@@ -43,7 +43,7 @@ class Settings(BaseModel):
     keys_dir: Path = Path("/etc/openlxd/keys")
     """SSH host keys, JWT secret, system API key, TLS pair. 0700, files 0600; made at first start."""
     database_url: str = ""
-    """A Tortoise URL; empty means an SQLite file in the state directory."""
+    """``sqlite:///path/to/file``; empty means a file in the state directory."""
     ssh_host: str = "0.0.0.0"  # noqa: S104 - a public service
     """Where the SSH console listens."""
     ssh_port: int = Field(2222, ge=0, le=65535)
@@ -205,6 +205,9 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
 
     if settings.lxd not in ("auto", "socket", "simulated", NONE_FOUND) and not settings.lxd.startswith("https://"):
         raise wrong("lxd", "it is auto, socket, simulated or an https:// address")
+    if settings.database_url and not re.fullmatch(r"sqlite:///?[^/?][^?]*(\?.*)?", settings.database_url):
+        # the value is not repeated: it may hold a password
+        raise wrong("database_url", "this version keeps its data in an SQLite file: sqlite:///path/to/file")
     try:
         parse_quota(settings.default_quota)
     except OpenLXDError as error:
@@ -256,7 +259,9 @@ def _read_file(file: Path | None) -> dict[str, Any]:
         if file is None:
             return {}
         raise ConfigurationError(N_("There is no settings file {path}."), path=str(path)) from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise unusable(path, error) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             N_("The settings file {path} cannot be read: {reason}."), path=str(path), reason=str(error)
         ) from None

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from openlxd_core.domain.errors import OpenLXDError
-from openlxd_core.logs import configure
-from openlxd_core.settings import load_settings
+from openlxd_core.serving import run_server
 from openlxd_core.systemd import ready, stopping
 
 if TYPE_CHECKING:
@@ -54,16 +52,7 @@ async def serve(settings: Settings) -> None:
 def main() -> int:
     """Load the settings, serve, and return the exit status."""
     forget_terminal()
-    try:
-        settings = load_settings().settings
-        configure(settings, "ssh")
-        asyncio.run(serve(settings))
-    except OpenLXDError as error:
-        (sys.__stderr__ or sys.stderr).write(f"openlxd: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return run_server("ssh", serve)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ Anything else that is raised is a bug: it is logged with its traceback and ends 
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -212,6 +214,25 @@ def error_tree() -> list[type[OpenLXDError]]:
 def lxd_unreachable() -> LxdUnavailable:
     """The one sentence for it."""
     return LxdUnavailable(N_("LXD cannot be reached at the moment. Nothing was changed; try again soon."))
+
+
+def unusable(path: object, error: OSError) -> OpenLXDError:
+    """What the system said about a file or directory that we need, as one sentence that names it."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Forbidden(
+            N_("{path} may not be used by this account. Run it as root, or as the account of the service."),
+            path=str(path),
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return storage_full()
+    return ConfigurationError(N_("{path} cannot be used: {reason}."), path=str(path), reason=system_reason(error))
+
+
+def system_reason(error: OSError) -> str:
+    """The system's words for an error, without asyncio's around them."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)  # of a name that cannot be resolved, for one
 
 
 def storage_full() -> StorageFull:

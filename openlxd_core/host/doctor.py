@@ -21,7 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from openlxd_core import bootstrap, secrets
-from openlxd_core.domain.errors import Message, OpenLXDError
+from openlxd_core.domain.errors import Message, OpenLXDError, system_reason
 from openlxd_core.domain.text import clean
 from openlxd_core.domain.units import format_bytes
 from openlxd_core.host.lxd import LxdHost, candidates, find_lxd, may_use
@@ -84,22 +84,28 @@ async def examine(settings: Settings) -> list[Finding]:
         ("registration", check_registration),
     ):
         findings += await asyncio.to_thread(_run, name, check, settings)
-    findings += await check_database(settings)
+    try:
+        findings += await check_database(settings)
+    except OSError as error:
+        findings += [_uncheckable("database", error)]
     return findings
+
+
+def _uncheckable(name: str, error: OSError) -> Finding:
+    reason = system_reason(error) + (f" ({error.filename})" if error.filename else "")
+    return wrong(name, N_("This could not be checked: {reason}."), N_("Run it as root."), reason=clean(reason, 200))
 
 
 def _run(name: str, check: Callable[[Settings], Iterable[Finding]], settings: Settings) -> list[Finding]:
     try:
         return list(check(settings))
     except OpenLXDError as error:
-        mend = N_("Run: openlxd setup") if name == "lxd" else N_("Run it as root.")
+        mend = {"lxd": N_("Run: openlxd setup"), "keys": N_("Mend the file, or name another one.")}.get(
+            name, N_("Run it as root.")
+        )
         return [Finding(name, Level.WRONG, error.message, Message(mend))]
     except OSError as error:
-        return [
-            wrong(
-                name, N_("This could not be checked: {reason}."), N_("Run it as root."), reason=clean(str(error), 200)
-            )
-        ]
+        return [_uncheckable(name, error)]
 
 
 def check_lxd(settings: Settings) -> Iterator[Finding]:
@@ -215,6 +221,8 @@ def _speaks_http(host: str, port: int, settings: Settings) -> bool:
 
 def check_keys(settings: Settings) -> Iterator[Finding]:
     """The secrets are there, whole, and nobody else's to read."""
+    if settings.api_tls == "on" and settings.tls_cert is not None and settings.tls_key is not None:
+        secrets.check_tls_pair(settings.tls_cert, settings.tls_key)
     if not settings.keys_dir.is_dir():
         yield note("keys", N_("{path} is not there yet."), N_("The first start makes it."), path=str(settings.keys_dir))
         return
@@ -236,10 +244,18 @@ def check_permissions(settings: Settings) -> Iterator[Finding]:
     """The state is ours to write and nobody else's to read."""
     for path in (settings.state_dir, settings.keys_dir):
         if not path.exists():
+            home = next(parent for parent in path.absolute().parents if parent.exists())
+            if not os.access(home, os.W_OK | os.X_OK):
+                mend = N_("Make it, and give it to the service's account; or run this as root.")
+                yield wrong("permissions", N_("{path} is not there, and cannot be made by this account."), mend,
+                            path=str(path))  # fmt: skip
+                continue
             yield note("permissions", N_("{path} is not there yet."), N_("The first start makes it."), path=str(path))
             continue
         found = path.stat()
-        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        if not path.is_dir():
+            yield wrong("permissions", N_("{path} is no directory."), N_("Move it away."), path=str(path))
+        elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
             mend = N_("Run it as the service's account or as root.")
             yield wrong("permissions", N_("{path} is not ours to write."), mend, path=str(path))
         elif stat.S_IMODE(found.st_mode) & 0o077:

@@ -20,7 +20,16 @@ from openlxd_core.domain.errors import AlreadyExists, ConfigurationError, Storag
 from openlxd_core.i18n import N_
 from openlxd_core.storage import faults, holding
 from openlxd_core.storage.client import PATIENCE_SECONDS
-from openlxd_core.storage.files import SIDE_FILES, applied, existing, file_of, integrity, require_known, side_file
+from openlxd_core.storage.files import (
+    SIDE_FILES,
+    applied,
+    existing,
+    file_of,
+    integrity,
+    make_place,
+    require_known,
+    side_file,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +120,7 @@ async def restore(url: str, source: Path) -> Path | None:
 def _restore(file: Path, source: Path) -> Path | None:
     staged = file.with_name(file.name + ".restoring")
     with _said(N_("The database cannot be restored to {path}: {reason}."), file, file):
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_place(file)
         with holding.alone(file):
             try:
                 _stage(source, staged)

@@ -30,6 +30,7 @@ from openlxd_core.storage.files import (
     applied,
     file_of,
     integrity,
+    make_place,
     require_known,
     side_file,
     sqlite_file,
@@ -99,7 +100,7 @@ async def open_database(url: str) -> AsyncIterator[None]:
     """
     file = sqlite_file(url)
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_place(file)
     async with holding.shared(file) if file is not None else contextlib.nullcontext():
         if file is not None:
             await upgrade(url)
@@ -135,7 +136,7 @@ async def upgrade(url: str) -> list[str]:
     if file is None:
         await _migrate(url)
         return []
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_place(file)
     try:
         async with holding.shared(file):
             return await _upgrade(url, file)

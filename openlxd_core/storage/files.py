@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from openlxd_core.domain.errors import ConfigurationError, DatabaseBusy, StorageFull
+from openlxd_core.domain.errors import ConfigurationError, DatabaseBusy, StorageFull, unusable
 from openlxd_core.i18n import N_
 from openlxd_core.storage import faults
 from openlxd_core.storage.client import PATIENCE_SECONDS
@@ -31,6 +31,19 @@ def file_of(url: str) -> Path:
     if file is None:
         raise ConfigurationError(N_("This works on an SQLite file; use the database server's own tools."))
     return file
+
+
+def make_place(file: Path) -> None:
+    """See to the directory of a database, and that nothing but a plain file stands in its place.
+
+    Raises ConfigurationError, Forbidden.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if file.exists() and not file.is_file():  # a device would be replaced, a directory never opened
+            raise ConfigurationError(N_("{path} is not a plain file."), path=str(file))
+    except OSError as error:
+        raise unusable(error.filename or file, error) from None
 
 
 def existing(file: Path) -> sqlite3.Connection:

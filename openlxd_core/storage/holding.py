@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from openlxd_core.domain.errors import ConfigurationError, Conflict
+from openlxd_core.domain.errors import Conflict, unusable
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 
@@ -76,9 +76,7 @@ def _open(path: Path) -> int:
             owner = path.parent.stat()
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
     except OSError as error:
-        raise ConfigurationError(
-            N_("{path} cannot be used: {reason}."), path=str(path), reason=error.strerror or str(error)
-        ) from None
+        raise unusable(path, error) from None
     return descriptor
 
 

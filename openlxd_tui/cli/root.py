@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import cyclopts
 from cyclopts import App, Parameter
 
-from openlxd_core.domain.errors import BadRequest, Forbidden, OpenLXDError
+from openlxd_core.domain.errors import BadRequest, OpenLXDError, unusable
 from openlxd_core.i18n import N_, Translator, _, set_translator
 from openlxd_tui.cli import context, exits
 
@@ -190,8 +190,10 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # `openlxd user list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.FAILED
-    except PermissionError as error:
-        path = str(error.filename or "?")
-        context.fail(OpenLXDError(N_("{path} may not be used by this account."), path=path), code=Forbidden.code)
-        return exits.NOT_ALLOWED
+    except OSError as error:
+        if error.filename is None:
+            raise
+        said = unusable(error.filename, error)
+        context.fail(said)
+        return exits.exit_code(said)
     return result if isinstance(result, int) and not isinstance(result, bool) else exits.DONE

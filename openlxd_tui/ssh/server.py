@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import asyncssh
 import structlog
 from asyncssh.compression import Compressor, Decompressor, register_compression_alg
+from asyncssh.mac import get_mac_algs
 
 from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.actor import SYSTEM
-from openlxd_core.domain.errors import ConfigurationError, Message, NotFound, StorageUnavailable
+from openlxd_core.domain.errors import ConfigurationError, Message, NotFound, StorageUnavailable, system_reason
 from openlxd_core.domain.feed import Change
 from openlxd_core.i18n import N_
 from openlxd_core.secrets import ensure_ssh_host_key
@@ -117,8 +118,8 @@ class SshConsole:
                 server_version=SERVER_VERSION,
                 kex_algs=KEX,
                 encryption_algs=ENCRYPTION,
-                mac_algs=MAC,
                 compression_algs=COMPRESSION,
+                mac_algs=[name for name in MAC if name.encode() in get_mac_algs()],  # umac needs the system's libnettle
                 login_timeout=settings.ssh_login_seconds,
                 keepalive_interval=KEEPALIVE_SECONDS,
                 keepalive_count_max=KEEPALIVE_TIMES,
@@ -136,13 +137,13 @@ class SshConsole:
                 window=_WINDOW,
                 backlog=_BACKLOG,
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a name that cannot be one is an error of its own
             await self.close()
             raise ConfigurationError(
                 N_("The SSH console cannot listen on {host} port {port}: {reason}."),
                 host=settings.ssh_host,
                 port=settings.ssh_port,
-                reason=error.strerror or str(error),
+                reason=system_reason(error) if isinstance(error, OSError) else "it is no host's name",
             ) from None
 
     def settle(self) -> None:

@@ -219,7 +219,7 @@ def test_settings_show_their_source_and_no_secret(openlxd: Openlxd, tmp_path: Pa
     file = tmp_path / "openlxd.toml"
     file.write_text('registration = "off"\nssh_port = 1\nimages_url = "https://mirror.example.org"\n')
     shown = openlxd(
-        "--config", str(file), "--set", "api_port=7777", "--set", "database_url=postgres://u:hunter22@h/d",
+        "--config", str(file), "--set", "api_port=7777", "--set", "database_url=sqlite:///var/db.sqlite3?password=hunter22",
         "config", "show", "--json",
     )  # fmt: skip
     values = {row["name"]: (row["value"], row["source"]) for row in shown.data}

@@ -19,7 +19,8 @@ from openlxd_core.domain.actor import SYSTEM, Actor, Role
 from openlxd_core.domain.operation import Operation
 from openlxd_core.domain.quota import Quota
 from openlxd_core.settings import Settings
-from openlxd_core.storage.database import MIGRATIONS, upgrade
+from openlxd_core.storage.database import upgrade
+from openlxd_core.storage.files import MIGRATIONS
 
 PASSWORD = "correct horse"
 
