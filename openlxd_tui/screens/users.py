@@ -170,8 +170,8 @@ class UsersPage(Filtering):
         """Make an account, and show its API key once."""
         user = await self.app.push_screen_wait(NewUserForm())
         if user is not None:
-            await self._show_key(_(N_("API key of {name}")).format(name=user.username), user.api_key)
             self.table.expect(user.username)
+            await self._show_key(_(N_("API key of {name}")).format(name=user.username), user.api_key)
             self.session.notify(_(N_("{name} can log in now.")).format(name=user.username))
             self.load()
 

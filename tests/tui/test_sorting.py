@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from textual.widgets import Input
 
 from openlxd_core.domain.container import State
 from openlxd_core.domain.quota import Quota
@@ -15,6 +16,7 @@ from openlxd_tui.screens.account import AccountPage
 from openlxd_tui.screens.create import CreateForm
 from openlxd_tui.screens.image_forms import SnapshotForm
 from openlxd_tui.screens.market import MarketPage
+from openlxd_tui.screens.secret import Secret
 from openlxd_tui.screens.snapshots import SnapshotsPage
 from openlxd_tui.screens.users import UsersPage
 from openlxd_tui.widgets.columns import Column
@@ -22,6 +24,7 @@ from openlxd_tui.widgets.record_table import RecordTable
 from tests.tui.conftest import MakeApp
 from tests.tui.fake_market import NOW
 from tests.tui.fakes import ADMIN, FakeCore, a_busy_day, container, usage
+from tests.tui.test_account import KEY
 from tests.tui.test_containers import page, screen_text, until
 
 
@@ -273,6 +276,8 @@ async def test_a_user_and_a_key_just_added_are_under_the_cursor(core: FakeCore, 
         await until(pilot, lambda: app.screen.query("#field-username"))
         await pilot.pause()
         await pilot.press(*"zoe", "tab", *"zoe@example.org", "tab", *"long enough", "tab", *"long enough", "ctrl+s")
+        await until(pilot, lambda: isinstance(app.screen, Secret))
+        await pilot.press("escape")
         await until(pilot, lambda: table.current_key == "zoe")
         await pilot.press("2")
         await until(pilot, lambda: isinstance(app.screen, AccountPage) and app.screen._loaded)
@@ -280,7 +285,8 @@ async def test_a_user_and_a_key_just_added_are_under_the_cursor(core: FakeCore, 
             await pilot.press("a")
             await until(pilot, lambda: app.screen.query("#field-public_key"))
             await pilot.pause()
-            await pilot.press(*"ssh-ed25519", "space", *"AAAA", "tab", *f"key{3 - number}", "ctrl+s")
+            app.screen.query_one("#public_key", Input).insert_text_at_cursor(KEY)
+            await pilot.press("tab", *f"key{3 - number}", "ctrl+s")
             await until(pilot, lambda: isinstance(app.screen, AccountPage))
             await until(pilot, lambda: len(core.ssh_keys) == len(app.screen.table.rows))  # type: ignore[attr-defined]
             assert app.screen.table.current.name == f"key{3 - number}"  # type: ignore[attr-defined]
