@@ -14,6 +14,7 @@ from openlxd_core import secrets
 from openlxd_core.domain.errors import ConfigurationError, unusable
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import LxdGateway
+from openlxd_core.market.source import ImageServers
 from openlxd_core.services.accounts import Accounts
 from openlxd_core.services.audit import Audit
 from openlxd_core.services.auth import Auth
@@ -21,17 +22,31 @@ from openlxd_core.services.consoles import Consoles
 from openlxd_core.services.containers import Containers
 from openlxd_core.services.feed import Feed
 from openlxd_core.services.idempotency import Idempotency
-from openlxd_core.services.images import Images
+from openlxd_core.services.images.catalogue import ImageCatalogue
+from openlxd_core.services.images.choice import ImageChoice
+from openlxd_core.services.images.flags import Flags
+from openlxd_core.services.images.images import Images
+from openlxd_core.services.images.imports import Imports
+from openlxd_core.services.images.local import LocalImages
+from openlxd_core.services.images.publish import Publishing
+from openlxd_core.services.images.refresh import Refresher
+from openlxd_core.services.images.sync import ImageSync
+from openlxd_core.services.images.upkeep import ImageUpkeep
 from openlxd_core.services.keys import Keys
 from openlxd_core.services.live import Live
-from openlxd_core.services.market import Market
 from openlxd_core.services.open_consoles import OpenConsoles
-from openlxd_core.services.operations import Operations
+from openlxd_core.services.operations.kinds.create import CreateHandler, DeleteHandler, ResizeHandler
+from openlxd_core.services.operations.kinds.images import ImportHandler, PublishHandler
+from openlxd_core.services.operations.kinds.power import PowerHandler
+from openlxd_core.services.operations.kinds.reinstall import ReinstallHandler
+from openlxd_core.services.operations.kinds.snapshots import SnapshotHandler
+from openlxd_core.services.operations.kinds.suspension import SuspensionHandler
+from openlxd_core.services.operations.reconcile import Reconciler
+from openlxd_core.services.operations.runner import Runner
+from openlxd_core.services.operations.store import Operations
 from openlxd_core.services.passwords import Passwords
 from openlxd_core.services.preferences import AccountPreferences
 from openlxd_core.services.quotas import Quotas
-from openlxd_core.services.reconcile import Reconciler
-from openlxd_core.services.runner import Runner
 from openlxd_core.services.snapshots import Snapshots
 from openlxd_core.services.storage import Storage
 from openlxd_core.services.suspension import Suspensions
@@ -66,7 +81,6 @@ class Core:
     usage: UsageHistory
     operations: Operations
     images: Images
-    market: Market
     consoles: Consoles
     audit: Audit
     idempotency: Idempotency
@@ -121,18 +135,41 @@ async def open_core(
         storage = Storage(settings.state_dir)
         quotas = Quotas(settings, gateway)
         operations = Operations(workers, feed)
-        images = Images(gateway)
-        runner = Runner(gateway, live, operations, quotas)
-        reconciler = Reconciler(gateway, operations, runner, workers, feed)
-        market = Market(settings, gateway, live, images, operations, runner, workers, feed)
+        flags = Flags()
+        local = LocalImages(gateway, flags)
+        sync = ImageSync(gateway, local)
+        downloads = settings.state_dir / "market"  # the name is that of the first version
+        servers = ImageServers(settings.images_servers, downloads / "lists", settings.images_ca)
+        refresher = Refresher(servers, downloads / "refresh.lock")
+        catalogue = ImageCatalogue(settings, gateway, live, servers, refresher, flags)
+        importing = ImportHandler(gateway, operations, sync, catalogue, servers, downloads / "downloads")
+        runner = Runner(
+            live,
+            operations,
+            [
+                PowerHandler(gateway, operations),
+                SuspensionHandler(gateway, operations),
+                CreateHandler(gateway, operations, quotas),
+                ResizeHandler(gateway, operations, quotas),
+                DeleteHandler(gateway, operations),
+                ReinstallHandler(gateway, operations, quotas),
+                SnapshotHandler(gateway, operations),
+                PublishHandler(settings, gateway, operations, sync),
+                importing,
+            ],
+        )
+        imports = Imports(settings, operations)
+        publishing = Publishing(settings, live, operations, runner)
+        images = Images(settings, live, local, catalogue, flags, imports, publishing, operations, runner)
+        upkeep = ImageUpkeep(live, workers, feed, images, local, sync, catalogue, importing)
         suspensions = Suspensions(operations, runner)
-        reconciler.keep_suspended = suspensions.enforce
-        containers = Containers(settings, gateway, live, market, operations, runner, suspensions)
+        reconciler = Reconciler(gateway, operations, runner, workers, feed, suspensions.enforce)
+        choice = ImageChoice(local, catalogue, imports)
+        containers = Containers(settings, gateway, live, choice, operations, runner, suspensions)
         open_consoles = OpenConsoles(feed)
         usage = UsageHistory(gateway, live, workers)
-        accounts = Accounts(settings, passwords)
+        accounts = Accounts(settings, passwords, containers.remove_all)
         system_key = SystemKey(settings.keys_dir)
-        accounts.remove_containers = containers.remove_all
         core = Core(
             settings=settings,
             auth=Auth(passwords, secrets.jwt_secret(settings.keys_dir), system_key),
@@ -146,7 +183,6 @@ async def open_core(
             usage=usage,
             operations=operations,
             images=images,
-            market=market,
             consoles=Consoles(gateway, live, open_consoles),
             audit=Audit(),
             idempotency=idempotency,
@@ -154,7 +190,7 @@ async def open_core(
             live=live,
             storage=storage,
         )
-        live.on_event(images.forget)
+        live.on_event(local.forget)
         live.on_event(reconciler.on_event)
         workers.start()
         tasks: list[asyncio.Task[None]] = []
@@ -163,7 +199,7 @@ async def open_core(
             await feed.start()
             jobs = [feed.run(), live.run(), live.sample(), storage.run(), open_consoles.run()]
             if background:
-                jobs += [reconciler.run(), usage.run(), market.run()]
+                jobs += [reconciler.run(), usage.run(), upkeep.run()]
             tasks = [asyncio.create_task(job) for job in jobs]
             await live.first_contact()
             yield core
@@ -172,7 +208,8 @@ async def open_core(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await market.close()
+            await catalogue.close()
+            await servers.close()
             await idempotency.close()
             workers.stop()
             await gateway.close()

@@ -26,20 +26,20 @@ endpoints = Endpoints()
 @endpoints.get("/images/list", lenient=True, summary="The images that are here")
 async def list_images(core: Core, actor: Actor, query: ImageQuery) -> Paged[list[ImageView]]:
     """A page of those that containers can be made from, of imports under way and of imports that failed."""
-    return await paged(await core.market.image_page(actor, query.wanted, query.part), ImageView.of)
+    return await paged(await core.images.page(actor, query.wanted, query.part), ImageView.of)
 
 
 @endpoints.get("/images/remote", lenient=True, summary="The images that the image servers offer")
 async def remote_images(core: Core, actor: Actor, query: RemoteQuery) -> Paged[RemoteImages]:
     """A page of them, the best match first. While a server fails its last list is shown, and ``stale`` says so."""
-    await core.market.ready()
-    page, total = core.market.offer_page(actor, query.wanted, query.part, query.offset)
+    await core.images.ready()
+    page, total = core.images.offer_page(actor, query.wanted, query.part, query.offset)
     shown = await paged(page, OfferView.of)
     return Paged(_page(core, shown.data, total), shown.next)
 
 
 def _page(core: Core, shown: list[OfferView], total: int) -> RemoteImages:
-    state = core.market.catalogue_state()
+    state = core.images.catalogue_state()
     return RemoteImages(
         fetched_at=state.fetched_at, stale=state.stale, reason=state.reason, total=total, images=shown
     )  # fmt: skip
@@ -53,10 +53,10 @@ async def import_image(
 
     The operation tells bytes, rate and time left; it can be cancelled.
     """
-    operation = await core.market.import_image(actor, body.alias, body.architecture or None, body.variant or None)
+    operation = await core.images.import_image(actor, body.alias, body.architecture or None, body.variant or None)
     if not await waiter.over(operation, query.wait):
         return Pending.of(operation)
-    return next(ImageView.of(image) for image in await core.market.images(actor) if image.alias == operation.target)
+    return next(ImageView.of(image) for image in await core.images.overview(actor) if image.alias == operation.target)
 
 
 @endpoints.post("/images/publish", status=201, summary="Make a private image of a container", raises=(404, 409))
@@ -64,17 +64,17 @@ async def publish_image(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: PublishImage
 ) -> ImageView | Pending:
     """Of a stopped container, or of one of its snapshots."""
-    operation = await core.market.publish(actor, body.container, body.alias, body.snapshot or None)
+    operation = await core.images.publish(actor, body.container, body.alias, body.snapshot or None)
     alias = str(operation.args["alias"])
     if not await waiter.over(operation, query.wait):
         return Pending.of(operation)
-    return next(ImageView.of(image) for image in await core.market.images(actor) if image.alias == alias)
+    return next(ImageView.of(image) for image in await core.images.overview(actor) if image.alias == alias)
 
 
 @endpoints.post("/images/refresh", summary="Ask the image servers for their lists now")
 async def refresh_images(core: Core, actor: Actor) -> RemoteImages:
     """Answers once they have; how many offers there are, without the offers."""
-    state = await core.market.refresh(actor)
+    state = await core.images.refresh(actor)
     return _page(core, [], state.offers)
 
 
@@ -85,7 +85,7 @@ async def show_image(core: Core, actor: Actor, alias: str) -> ImageInfoView:
 
 
 async def _info(core: Core, actor: Actor, alias: str) -> ImageInfoView:
-    found = await core.market.info(actor, alias)
+    found = await core.images.info(actor, alias)
     return ImageInfoView(
         local=ImageView.of(found.image) if found.image else None,
         remote=OfferView.of(found.offer) if found.offer else None,
@@ -96,15 +96,15 @@ async def _info(core: Core, actor: Actor, alias: str) -> ImageInfoView:
 async def flag_image(core: Core, actor: Actor, alias: str, body: ImageFlags) -> ImageInfoView:
     """The operator's say; admins only."""
     if body.hidden is not None:
-        await core.market.hide(actor, alias, body.hidden)
+        await core.images.hide(actor, alias, body.hidden)
     if body.pinned is not None:
-        await core.market.pin(actor, alias, body.pinned)
+        await core.images.pin(actor, alias, body.pinned)
     return await _info(core, actor, alias)
 
 
 @endpoints.delete("/images/{alias}", lenient=True, summary="Drop an image that is here", raises=(409,))
 async def delete_image(core: Core, actor: Actor, alias: str) -> Answer[Deleted]:
     """Containers made from it keep working. Admins; owners their private ones."""
-    dropped = await core.market.delete(actor, alias)
+    dropped = await core.images.delete(actor, alias)
     used = N_("It is deleted. The containers made from it keep working.")
     return Answer(Deleted(name=dropped.alias), used if dropped.users else N_("It is deleted."))

@@ -55,11 +55,13 @@ ORDER = Order(
 class Accounts:
     """The accounts and what belongs to them alone."""
 
-    def __init__(self, settings: Settings, passwords: Passwords) -> None:
+    def __init__(
+        self, settings: Settings, passwords: Passwords, remove_containers: Callable[[Actor, int], Awaitable[None]]
+    ) -> None:
+        """``remove_containers`` deletes every container of a user."""
         self._settings = settings
         self._passwords = passwords
-        self.remove_containers: Callable[[Actor, int], Awaitable[None]] | None = None
-        """Deletes every container of a user; set by the wiring."""
+        self._remove_containers = remove_containers
 
     async def register(self, actor: Actor, username: str, email: str, password: str) -> CreatedUser:
         """Make an account for oneself, where registration is on; with its API key, shown this once."""
@@ -217,8 +219,8 @@ class Accounts:
         """
         row = await find_user(actor, user)
         require(actor, Action.USER_MANAGE, to_user(row))
-        if containers and self.remove_containers is not None:
-            await self.remove_containers(actor, row.id)
+        if containers:
+            await self._remove_containers(actor, row.id)
         return await self._mark_deleted(actor, row.id)
 
     @transaction

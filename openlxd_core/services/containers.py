@@ -44,14 +44,14 @@ from openlxd_core.services import audit
 from openlxd_core.services.failed_creates import FailedCreate, find_failed_create, still_failed
 from openlxd_core.services.feed import announce
 from openlxd_core.services.idempotency import repeatable
+from openlxd_core.services.images.choice import Choice, ImageChoice
 from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container, find_container_by_id, find_user, ids_of
-from openlxd_core.services.market import Choice, Market
-from openlxd_core.services.operations import Operations
+from openlxd_core.services.operations.runner import Runner
+from openlxd_core.services.operations.store import Begun, Operations
 from openlxd_core.services.paging import Order, having, read_all, read_page
 from openlxd_core.services.quotas import project_name, quota_of, used_by
-from openlxd_core.services.records import to_container, to_user
-from openlxd_core.services.runner import Runner, to_state
+from openlxd_core.services.records import to_container, to_state, to_user
 from openlxd_core.services.suspension import Suspensions, refuse_suspended
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
@@ -88,7 +88,7 @@ class Containers:
         settings: Settings,
         lxd: LxdGateway,
         live: Live,
-        market: Market,
+        images: ImageChoice,
         operations: Operations,
         runner: Runner,
         suspensions: Suspensions,
@@ -96,7 +96,7 @@ class Containers:
         self._settings = settings
         self._lxd = lxd
         self._live = live
-        self._market = market
+        self._images = images
         self._operations = operations
         self._runner = runner
         self._suspensions = suspensions
@@ -172,10 +172,9 @@ class Containers:
             bridge = await self._lxd.bridge_addresses(self._settings.network)
             check_in_network(wanted[0], bridge[0], "ipv4")
             check_in_network(wanted[1], bridge[1], "ipv6")
-        choice = await self._market.choose(actor, spec.image)
+        choice = await self._images.choose(actor, spec.image)
         failed = await find_failed_create(self._lxd, spec.name, user.id)
-        operation_id = await self._reserve(actor, spec, choice, owner, wanted, failed)
-        return await self._go(actor, operation_id)
+        return self._go(await self._reserve(actor, spec, choice, owner, wanted, failed))
 
     @transaction
     async def _reserve(
@@ -186,7 +185,7 @@ class Containers:
         owner: int | str | None,
         wanted: tuple[str, str],
         failed: FailedCreate | None,
-    ) -> str:
+    ) -> Begun:
         user = await find_user(actor, owner)
         require(actor, Action.CONTAINER_CREATE, to_user(user))
         if user.status != "active":
@@ -216,15 +215,16 @@ class Containers:
             await announce("container", "created", row.name, user.id)
         else:
             row.update_from_dict(values)  # saved with the operation
+        row.user = user
         return await self._begin_create(actor, row, choice, failed)
 
     async def _begin_create(
         self, actor: Actor, row: models.Container, choice: Choice, failed: FailedCreate | None
-    ) -> str:
-        args = await self._market.choice_args(actor, choice)
+    ) -> Begun:
+        args, needs = await self._images.arguments(actor, choice)
         if failed is not None:
             args["replaces"] = list(failed.operations)
-        return await self._operations.begin(actor, Kind.CREATE, row, args)
+        return await self._operations.begin(actor, Kind.CREATE, row, args, needs=needs)
 
     async def _require_room(self, user_id: int, containers: int, cpu: int, memory_mib: int, disk_mib: int) -> None:
         asked = replace(NOTHING, containers=containers, cpu=cpu, memory_mib=memory_mib, disk_mib=disk_mib)
@@ -235,12 +235,12 @@ class Containers:
         row = await find_container(actor, name)
         require(actor, Action.CONTAINER_CREATE, to_container(row))
         self._live.require_reachable()
-        choice = await self._market.choose(actor, row.image)
+        choice = await self._images.choose(actor, row.image)
         failed = await find_failed_create(self._lxd, row.name, row.user_id)
-        return await self._go(actor, await self._reserve_again(actor, name, choice, failed))
+        return self._go(await self._reserve_again(actor, name, choice, failed))
 
     @transaction
-    async def _reserve_again(self, actor: Actor, name: str, choice: Choice, failed: FailedCreate | None) -> str:
+    async def _reserve_again(self, actor: Actor, name: str, choice: Choice, failed: FailedCreate | None) -> Begun:
         row = await find_container(actor, name)
         refuse_suspended(actor, row, admins_too=True)
         if not await still_failed(row, failed):
@@ -275,13 +275,15 @@ class Containers:
         return await self._power(actor, name, Kind.RESUME, {State.RUNNING, State.FROZEN})
 
     async def _power(self, actor: Actor, name: str, kind: Kind, allowed: set[State], **args: Any) -> Operation:
-        require(actor, Action.CONTAINER_POWER, to_container(await find_container(actor, name)))
-        self._live.require_reachable()
-        return await self._go(actor, await self._begin_power(actor, name, kind, allowed, args))
+        return self._go(await self._begin_power(actor, name, kind, allowed, args))
 
     @transaction
-    async def _begin_power(self, actor: Actor, name: str, kind: Kind, allowed: set[State], args: dict[str, Any]) -> str:
+    async def _begin_power(
+        self, actor: Actor, name: str, kind: Kind, allowed: set[State], args: dict[str, Any]
+    ) -> Begun:
         row = await find_container(actor, name)
+        require(actor, Action.CONTAINER_POWER, to_container(row))
+        self._live.require_reachable()
         refuse_suspended(actor, row, admins_too=kind is not Kind.STOP)
         if row.operation_id:
             raise _busy(row)
@@ -300,11 +302,11 @@ class Containers:
         row = await find_container(actor, name)
         require(actor, Action.CONTAINER_REINSTALL, to_container(row))
         self._live.require_reachable()
-        choice = await self._market.choose(actor, check_image_alias(row.image if image is None else image))
-        return await self._go(actor, await self._begin_reinstall(actor, name, choice))
+        choice = await self._images.choose(actor, check_image_alias(row.image if image is None else image))
+        return self._go(await self._begin_reinstall(actor, name, choice))
 
     @transaction
-    async def _begin_reinstall(self, actor: Actor, name: str, choice: Choice) -> str:
+    async def _begin_reinstall(self, actor: Actor, name: str, choice: Choice) -> Begun:
         row = await find_container(actor, name)
         refuse_suspended(actor, row, admins_too=True)
         if row.operation_id:
@@ -313,8 +315,9 @@ class Containers:
             raise _wrong_state(row)
         if row.project != project_name(row.user_id):
             raise Conflict(N_("{name} was adopted where it is and cannot be reinstalled."), name=row.name)
-        args = {**await self._market.choice_args(actor, choice), "image": choice.alias, "status": row.status}
-        return await self._operations.begin(actor, Kind.REINSTALL, row, args)
+        source, needs = await self._images.arguments(actor, choice)
+        args = {**source, "image": choice.alias, "status": row.status}
+        return await self._operations.begin(actor, Kind.REINSTALL, row, args, needs=needs)
 
     @repeatable(Kind.RESIZE)
     async def resize(
@@ -335,10 +338,10 @@ class Containers:
             row.disk_mb if disk is None else disk,
         )
         self._live.require_reachable()
-        return await self._go(actor, await self._begin_resize(actor, name, *limits))
+        return self._go(await self._begin_resize(actor, name, *limits))
 
     @transaction
-    async def _begin_resize(self, actor: Actor, name: str, cpu: int, memory_mib: int, disk_mib: int) -> str:
+    async def _begin_resize(self, actor: Actor, name: str, cpu: int, memory_mib: int, disk_mib: int) -> Begun:
         row = await find_container(actor, name)
         refuse_suspended(actor, row)
         if row.operation_id:
@@ -358,10 +361,10 @@ class Containers:
         row = await find_container(actor, name)
         require(actor, Action.CONTAINER_DELETE, to_container(row))
         self._live.require_reachable()
-        return await self._go(actor, await self._begin_delete(actor, name))
+        return self._go(await self._begin_delete(actor, name))
 
     @transaction
-    async def _begin_delete(self, actor: Actor, name: str) -> str:
+    async def _begin_delete(self, actor: Actor, name: str) -> Begun:
         row = await find_container(actor, name)
         refuse_suspended(actor, row)
         if row.operation_id:
@@ -383,11 +386,9 @@ class Containers:
         begun = [await self.delete(actor, row.name) for row in rows if not row.operation_id]
         await asyncio.gather(*(self._operations.wait(actor, operation.id, 120) for operation in begun))
 
-    async def _go(self, actor: Actor, operation_id: str) -> Operation:
-        self._runner.start(operation_id)
-        operation = await self._operations.get(actor, operation_id)
-        await self._market.start_import(operation.args)
-        return operation
+    def _go(self, begun: Begun) -> Operation:
+        self._runner.start(begun)
+        return begun.operation
 
     async def unmanaged(self, actor: Actor) -> Sequence[UnmanagedInstance]:
         """The instances of LXD that no row knows."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from openlxd_core.domain.container import State
 from openlxd_core.domain.operation import Kind, OperationStatus
 from openlxd_core.lxd.gateway import MARK_OPERATION, MARK_READY, Instance, LxdGateway
-from openlxd_core.services import steps
+from openlxd_core.services.operations.kinds.instances import find_instance
 from openlxd_core.storage import models
 
 _TRIES_KEPT = 50
@@ -34,7 +34,7 @@ async def find_failed_create(lxd: LxdGateway, name: str, user_id: int) -> Failed
     operations = await _failed_operations(row)
     if not operations:
         return None
-    instance = await steps.look(lxd, row.project, row.name)
+    instance = await find_instance(lxd, row.project, row.name)
     if instance is not None:
         half_made = instance.marks.get(MARK_OPERATION) in operations and instance.marks.get(MARK_READY) != "1"
         if not half_made:

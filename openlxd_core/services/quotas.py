@@ -11,8 +11,10 @@ from tortoise.functions import Count, Sum
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import HOLDING
 from openlxd_core.domain.errors import LxdUnavailable, ValidationFailed
+from openlxd_core.domain.image import ImageStatus
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.quota import NOTHING, Quota, format_quota
+from openlxd_core.domain.units import parse_size_mib
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import LxdGateway, ProjectSpec
 from openlxd_core.services import audit
@@ -148,3 +150,10 @@ class Quotas:
             )
         )
         return name
+
+
+async def tenant_image_room(user_id: int, settings: Settings) -> int:
+    """Bytes that a tenant's images may still take; below zero where they take more than they may."""
+    rows = await models.Image.filter(user_id=user_id).exclude(status=ImageStatus.FAILED.value)
+    allowed = parse_size_mib(settings.tenant_images, "tenant_images") * 1024 * 1024
+    return int(allowed - sum(int(row.size) for row in rows))

@@ -133,3 +133,11 @@ def to_audit_entry(row: models.AuditEntry) -> AuditEntry:
         outcome=row.outcome,
         detail=row.detail,
     )
+
+
+_STATES = {"running": State.RUNNING, "stopped": State.STOPPED, "frozen": State.FROZEN}
+
+
+def to_state(lxd_status: str) -> State:
+    """LXD's status as ours."""
+    return _STATES.get(lxd_status, State.ERROR)

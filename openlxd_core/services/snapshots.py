@@ -20,11 +20,11 @@ from openlxd_core.i18n import N_
 from openlxd_core.services.idempotency import repeatable
 from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container
-from openlxd_core.services.operations import Operations
+from openlxd_core.services.operations.runner import Runner
+from openlxd_core.services.operations.store import Begun, Operations
 from openlxd_core.services.paging import Order, read_page
 from openlxd_core.services.quotas import quota_of
 from openlxd_core.services.records import to_container
-from openlxd_core.services.runner import Runner
 from openlxd_core.services.suspension import refuse_suspended
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
@@ -70,10 +70,10 @@ class Snapshots:
         wanted = check_snapshot_name(snapshot or f"{datetime.now(UTC):%Y%m%d-%H%M%S}")
         require(actor, Action.SNAPSHOT, to_container(await find_container(actor, name)))
         self._live.require_reachable()
-        return await self._go(actor, await self._reserve(actor, name, wanted))
+        return self._go(await self._reserve(actor, name, wanted))
 
     @transaction
-    async def _reserve(self, actor: Actor, name: str, snapshot: str) -> str:
+    async def _reserve(self, actor: Actor, name: str, snapshot: str) -> Begun:
         container = await self._usable(actor, name)
         if await models.Snapshot.filter(container_id=container.id, name=snapshot).exists():
             raise AlreadyExists(N_("{name} has a snapshot named {snapshot} already."), name=name, snapshot=snapshot)
@@ -88,16 +88,16 @@ class Snapshots:
         """Put the container back to how it was; what came since is lost. A running one is started again."""
         require(actor, Action.SNAPSHOT, to_container(await find_container(actor, name)))
         self._live.require_reachable()
-        return await self._go(actor, await self._begin(actor, name, snapshot, Kind.RESTORE))
+        return self._go(await self._begin(actor, name, snapshot, Kind.RESTORE))
 
     async def delete(self, actor: Actor, name: str, snapshot: str) -> Operation:
         """Drop one."""
         require(actor, Action.SNAPSHOT, to_container(await find_container(actor, name)))
         self._live.require_reachable()
-        return await self._go(actor, await self._begin(actor, name, snapshot, Kind.SNAPSHOT_DELETE))
+        return self._go(await self._begin(actor, name, snapshot, Kind.SNAPSHOT_DELETE))
 
     @transaction
-    async def _begin(self, actor: Actor, name: str, snapshot: str, kind: Kind) -> str:
+    async def _begin(self, actor: Actor, name: str, snapshot: str, kind: Kind) -> Begun:
         container = await self._usable(actor, name)
         row = await models.Snapshot.filter(container_id=container.id, name=snapshot).first()
         if row is None or (kind is Kind.RESTORE and not row.ready):
@@ -112,6 +112,6 @@ class Snapshots:
             raise Conflict(N_("{name} holds nothing to take a snapshot of."), name=container.name)
         return container
 
-    async def _go(self, actor: Actor, operation_id: str) -> Operation:
-        self._runner.start(operation_id)
-        return await self._operations.get(actor, operation_id)
+    def _go(self, begun: Begun) -> Operation:
+        self._runner.start(begun)
+        return begun.operation

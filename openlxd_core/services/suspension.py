@@ -10,24 +10,23 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from openlxd_core.domain.actor import SYSTEM, Actor
-from openlxd_core.domain.container import State
-from openlxd_core.domain.errors import NotFound, Suspended
+from openlxd_core.domain.errors import Suspended
 from openlxd_core.domain.operation import ENDED, Kind, Operation, OperationStatus
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.services.feed import announce
 from openlxd_core.services.lookup import find_container
-from openlxd_core.services.operations import Operations
+from openlxd_core.services.operations.kinds.suspension import UP
+from openlxd_core.services.operations.runner import Runner
+from openlxd_core.services.operations.store import Begun, Operations
 from openlxd_core.services.records import to_container
-from openlxd_core.services.runner import Runner
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
 
 REASON_MAX = 500
 RETRY_AFTER = timedelta(minutes=1)
 """Before a container that LXD would not stop is stopped again without being asked."""
-_UP = (State.RUNNING.value, State.FROZEN.value)
 
 
 class Suspensions:
@@ -36,7 +35,6 @@ class Suspensions:
     def __init__(self, operations: Operations, runner: Runner) -> None:
         self._operations = operations
         self._runner = runner
-        runner.others[Kind.SUSPEND] = runner.others[Kind.UNSUSPEND] = self.run
 
     async def suspend(self, actor: Actor, name: str, reason: str = "") -> Operation:
         """Lock the tenant out at once and stop the container; ``reason`` is shown to its owner.
@@ -44,10 +42,10 @@ class Suspensions:
         Succeeds in every state, also where it is suspended, stopped, in error or missing, and while LXD is away or
         another operation is under way: the returned operation then waits. Raises NotFound, Forbidden.
         """
-        return await self._go(actor, await self._begin_suspend(actor, name, clean(reason, REASON_MAX).strip()))
+        return self._go(await self._begin_suspend(actor, name, clean(reason, REASON_MAX).strip()))
 
     @transaction
-    async def _begin_suspend(self, actor: Actor, name: str, reason: str) -> str:
+    async def _begin_suspend(self, actor: Actor, name: str, reason: str) -> Begun:
         row = await find_container(actor, name)
         require(actor, Action.CONTAINER_SUSPEND, to_container(row))
         if not row.suspended_by:
@@ -65,10 +63,10 @@ class Suspensions:
 
         One that is not suspended is a success. The account's own suspension stays as it is. Raises NotFound, Forbidden.
         """
-        return await self._go(actor, await self._begin_unsuspend(actor, name))
+        return self._go(await self._begin_unsuspend(actor, name))
 
     @transaction
-    async def _begin_unsuspend(self, actor: Actor, name: str) -> str:
+    async def _begin_unsuspend(self, actor: Actor, name: str) -> Begun:
         row = await find_container(actor, name)
         require(actor, Action.CONTAINER_SUSPEND, to_container(row))
         if row.suspended_by:
@@ -78,75 +76,32 @@ class Suspensions:
             await announce("container", "unsuspended", row.name, row.user_id)
         return await self._begin(actor, Kind.UNSUSPEND, row, "")
 
-    async def _begin(self, actor: Actor, kind: Kind, row: models.Container, detail: str) -> str:
+    async def _begin(self, actor: Actor, kind: Kind, row: models.Container, detail: str) -> Begun:
         args = {"container": row.id}  # the name may be another container's by the time that it is its turn
         return await self._operations.begin_on(actor, kind, row.name, row.user_id, args, detail=detail)
 
-    async def _go(self, actor: Actor, operation_id: str) -> Operation:
-        self._runner.start(operation_id)
-        return await self._operations.get(actor, operation_id)
+    def _go(self, begun: Begun) -> Operation:
+        self._runner.start(begun)
+        return begun.operation
 
     async def enforce(self, container_id: int) -> None:
         """Stop a suspended container that runs, unless that is under way."""
-        operation_id = await self._begin_enforcing(container_id)
-        if operation_id:
-            self._runner.start(operation_id)
+        begun = await self._begin_enforcing(container_id)
+        if begun is not None:
+            self._runner.start(begun)
 
     @transaction
-    async def _begin_enforcing(self, container_id: int) -> str:
+    async def _begin_enforcing(self, container_id: int) -> Begun | None:
         row = await models.Container.filter(id=container_id).first()
-        if row is None or not row.suspended_by or row.operation_id or row.status not in _UP:
-            return ""
+        if row is None or not row.suspended_by or row.operation_id or row.status not in UP:
+            return None
         last = await models.Operation.filter(kind=Kind.SUSPEND.value, target=row.name).order_by("-created_at").first()
         if last is not None and OperationStatus(last.status) not in ENDED:
-            return ""
+            return None
         failed = last is not None and last.status == OperationStatus.FAILED
         if failed and datetime.now(UTC) - last.updated_at < RETRY_AFTER:  # type: ignore[union-attr]
-            return ""  # the reconciler comes by again
+            return None  # the reconciler comes by again
         return await self._begin(SYSTEM, Kind.SUSPEND, row, "")
-
-    async def run(self, operation_id: str) -> None:
-        """Do one whose row exists: wait until the container is free, take it in hand, stop or start it."""
-        while (other := await self._take(operation_id)) is not None:
-            if other == operation_id:
-                await self._runner.run_on_container(operation_id)
-                return
-            await self._operations.wait(SYSTEM, other)
-
-    @transaction
-    async def _take(self, operation_id: str) -> str | None:
-        """The operation that has the container in hand, this one or another; None where nothing is left to do."""
-        operation = await models.Operation.filter(id=operation_id).first()
-        if operation is None or OperationStatus(operation.status) in ENDED:
-            return None
-        row = await models.Container.filter(id=operation.args["container"]).first()
-        if row is None:
-            await self._operations.end(operation_id, NotFound(N_("The container is gone.")))
-            return None
-        suspending = operation.kind == Kind.SUSPEND.value
-        if bool(row.suspended_by) is not suspending:  # overtaken: whoever changed it began an operation of their own
-            if row.operation_id == operation_id:
-                row.operation_id = ""
-                await row.save()
-            await self._operations.end(operation_id, None)
-            await announce("container", "updated", row.name, row.user_id)
-            return None
-        if row.operation_id and row.operation_id != operation_id and await self._lives(row.operation_id):
-            return row.operation_id
-        if suspending:
-            # kept until an unsuspension has started it again, whatever is stopped a second time meanwhile
-            row.suspended_power = row.suspended_power or ("running" if row.status in _UP else "stopped")
-        else:
-            operation.args = {**operation.args, "start": row.suspended_power == "running"}
-            await operation.save()
-        row.operation_id = operation_id
-        await row.save()
-        await announce("container", "updated", row.name, row.user_id)
-        return operation_id
-
-    async def _lives(self, operation_id: str) -> bool:
-        found = await models.Operation.filter(id=operation_id).first()
-        return found is not None and OperationStatus(found.status) not in ENDED
 
 
 def refuse_suspended(actor: Actor, row: models.Container, *, admins_too: bool = False) -> None:

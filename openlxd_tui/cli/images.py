@@ -42,9 +42,9 @@ async def remote(*text: str, as_json: Json = False) -> None:
         Words to look for, typed roughly, such as ubuntu 22 cloud.
     """
     async with open_core() as (core, actor):
-        await core.market.ready()
-        offers = [offer for offer in core.market.offers(actor, " ".join(text)) if offer.published]
-        state = core.market.catalogue_state()
+        await core.images.ready()
+        offers = [offer for offer in core.images.offers(actor, " ".join(text)) if offer.published]
+        state = core.images.catalogue_state()
     if state.stale:
         say(_("The list is an old one: {reason}").format(reason=state.reason))
     if as_json:
@@ -79,12 +79,12 @@ async def import_image(
         Another one than the plain one, such as cloud.
     """
     async with open_core() as (core, actor):
-        operation = await core.market.import_image(actor, alias, architecture, variant)
+        operation = await core.images.import_image(actor, alias, architecture, variant)
         ended = await _follow(core, actor, operation)
         if ended.status is not OperationStatus.DONE:
             message = ended.error
             raise Conflict(message.template, **dict(message.params)) if message else Conflict(N_("It was cancelled."))
-        image = next(i for i in await core.market.images(actor) if i.alias == ended.target)
+        image = next(i for i in await core.images.overview(actor) if i.alias == ended.target)
     if as_json:
         print_json(shapes.image(image))
     else:
@@ -118,7 +118,7 @@ async def delete(
     """
     async with open_core() as (core, actor):
         confirm(_("Delete the image {alias}?").format(alias=alias), yes)
-        image = await core.market.delete(actor, alias)
+        image = await core.images.delete(actor, alias)
     if as_json:
         print_json(shapes.image(image))
         return

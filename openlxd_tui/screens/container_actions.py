@@ -229,7 +229,7 @@ class ContainerActions(Page):
         except OpenLXDError as error:
             self.session.say_error(error)
             return
-        offers = worth_offering(self.session.core.market.offers(self.session.actor))
+        offers = worth_offering(self.session.core.images.offers(self.session.actor))
         operation = await self.app.push_screen_wait(CreateForm(images, offers))
         if operation is not None:
             self.take_up(operation)
@@ -270,7 +270,7 @@ class ContainerActions(Page):
         except OpenLXDError as error:
             self.session.say_refusal(refused_text(Kind.REINSTALL, container.name, error.message, image="…"), error)
             return
-        offers = worth_offering(self.session.core.market.offers(self.session.actor))
+        offers = worth_offering(self.session.core.images.offers(self.session.actor))
         operation = await self.app.push_screen_wait(ReinstallForm(container, images, offers, snapshots))
         if operation is not None:
             self.follow(operation)

@@ -45,7 +45,7 @@ class PublishForm(Form[Operation | None]):
 
     async def send(self, values: Mapping[str, str]) -> Operation | None:
         """Ask the core to make it."""
-        return await self.session.core.market.publish(
+        return await self.session.core.images.publish(
             self.session.actor, self._container, values["alias"].strip(), self._snapshot
         )
 

@@ -99,12 +99,12 @@ class MarketPage(MarketLists):
         core, actor = self.session.core, self.session.actor
         try:
             await self._read_local()
-            await core.market.ready()
+            await core.images.ready()
             self.post_message(self.CatalogueRead())
             while self._again:
                 self._again = False
                 await asyncio.sleep(GATHER_SECONDS)
-                await core.market.ready()
+                await core.images.ready()
                 await self._read_local()
                 self.post_message(self.CatalogueRead())
             for alias, operation_id in list(self._mine.items()):
@@ -117,7 +117,7 @@ class MarketPage(MarketLists):
 
     async def _read_local(self) -> None:
         core, actor = self.session.core, self.session.actor
-        images = await core.market.images(actor)
+        images = await core.images.overview(actor)
         operations = await core.operations.list(actor, active=True)
         self.post_message(self.Local(images, [o for o in operations if o.kind is Kind.IMPORT]))
 
@@ -151,7 +151,7 @@ class MarketPage(MarketLists):
     def fill_offers(self) -> None:
         """Show the catalogue; at first only what can be had on this host."""
         self._ready = True
-        every = self.session.core.market.offers(self.session.actor)
+        every = self.session.core.images.offers(self.session.actor)
         self._total = sum(offer.available for offer in every)
         self._unavailable = len(every) - self._total
         self._own = next((offer.architecture for offer in every if offer.native), "")
@@ -192,7 +192,7 @@ class MarketPage(MarketLists):
         """Ask the image servers now."""
         self.session.notify(_(N_("Asking the image servers…")))
         try:
-            await self.session.core.market.refresh(self.session.actor)
+            await self.session.core.images.refresh(self.session.actor)
         except OpenLXDError as error:
             self.session.say_error(error)
         self.read_again()

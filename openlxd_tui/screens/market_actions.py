@@ -124,7 +124,7 @@ class MarketActions(Page):
     @work(group="act")
     async def _import(self, alias: str) -> None:
         try:
-            operation = await self.session.core.market.import_image(self.session.actor, alias)
+            operation = await self.session.core.images.import_image(self.session.actor, alias)
         except OpenLXDError as error:
             self.session.say_error(error)
             return
@@ -205,7 +205,7 @@ class MarketActions(Page):
         )
         if sure:
             gone = N_("Image {alias} was deleted from this host.")
-            self._change(gone, alias, lambda: self.session.core.market.delete(self.session.actor, alias))
+            self._change(gone, alias, lambda: self.session.core.images.delete(self.session.actor, alias))
 
     @work(group="act")
     async def _change(self, done: str, alias: str, call: Callable[[], Awaitable[object]]) -> None:
@@ -223,16 +223,16 @@ class MarketActions(Page):
 
     def action_pin(self) -> None:
         """Show it first, and leave the build that is here alone."""
-        self._flag(N_("Image {alias} was pinned."), self.session.core.market.pin, True)
+        self._flag(N_("Image {alias} was pinned."), self.session.core.images.pin, True)
 
     def action_unpin(self) -> None:
         """Let it go on as all others."""
-        self._flag(N_("Image {alias} was unpinned."), self.session.core.market.pin, False)
+        self._flag(N_("Image {alias} was unpinned."), self.session.core.images.pin, False)
 
     def action_hide(self) -> None:
         """Keep it from tenants."""
-        self._flag(N_("Image {alias} is hidden from tenants now."), self.session.core.market.hide, True)
+        self._flag(N_("Image {alias} is hidden from tenants now."), self.session.core.images.hide, True)
 
     def action_unhide(self) -> None:
         """Offer it to tenants again."""
-        self._flag(N_("Image {alias} is shown to tenants now."), self.session.core.market.hide, False)
+        self._flag(N_("Image {alias} is shown to tenants now."), self.session.core.images.hide, False)

@@ -91,7 +91,7 @@ class MarketLists(MarketActions):
         image = self.images.current
         if image is None or image.private:
             return None
-        there = self.session.core.market.offers(self.session.actor, distribution=image.distribution.lower())
+        there = self.session.core.images.offers(self.session.actor, distribution=image.distribution.lower())
         return next((offer for offer in there if offer.alias == image.alias), None)
 
     @property
@@ -111,7 +111,7 @@ class MarketLists(MarketActions):
         return Span("state", "users", lambda width: import_cell(progress, width)) if progress else None
 
     def _no_offers(self) -> Sequence[Cell]:
-        state = self.session.core.market.catalogue_state()
+        state = self.session.core.images.catalogue_state()
         if not self._has_servers:
             return (
                 ((_(N_("No image server is set.")), "text"),),
@@ -168,7 +168,7 @@ class MarketLists(MarketActions):
 
     def _there(self, text: str, chips: Mapping[str, str]) -> Sequence[Offer]:
         """What fits, whether it can be had or not."""
-        return self.session.core.market.offers(self.session.actor, text, **chips)
+        return self.session.core.images.offers(self.session.actor, text, **chips)
 
     @property
     def _shows_unavailable(self) -> bool:
@@ -188,7 +188,7 @@ class MarketLists(MarketActions):
         self._tell_lines()
 
     def _tell_lines(self) -> None:
-        state = self.session.core.market.catalogue_state() if self._ready else None
+        state = self.session.core.images.catalogue_state() if self._ready else None
         offers = Tally(len(self.offers.rows), self._total + self._unavailable * self._shows_unavailable)
         images = Tally(len(self.images.rows), self.images.total)
         self.query_one(PaneLine).tell(self._pane, offers, images, state, servers=self._has_servers)
@@ -262,7 +262,7 @@ class MarketLists(MarketActions):
         if not self._sought or not self._ready or not self._local:
             return
         alias, self._sought = self._sought, ""
-        every = self.session.core.market.offers(self.session.actor)
+        every = self.session.core.images.offers(self.session.actor)
         offer = next((offer for offer in every if offer.alias == alias), None)
         if offer is None:
             self.show_pane("images")

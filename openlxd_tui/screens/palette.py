@@ -107,7 +107,7 @@ class Palette(Dialog[None]):
         session = self.session
         try:
             held = [image.alias for image in await session.core.images.list(session.actor)]
-            offered = [offer.alias for offer in session.core.market.offers(session.actor) if offer.published]
+            offered = [offer.alias for offer in session.core.images.offers(session.actor) if offer.published]
         except OpenLXDError:
             return  # the commands are there all the same
         kind = _(N_("image"))

@@ -27,7 +27,7 @@ from openlxd_core.domain.listing import (
     UserFilter,
 )
 from openlxd_core.domain.operation import Kind, OperationStatus
-from openlxd_core.services.image_pages import image_page, offer_page
+from openlxd_core.services.images.pages import image_page, offer_page
 from openlxd_core.storage import models
 from tests.support.core import add_user, finish
 
@@ -41,7 +41,7 @@ async def _operation(core: Core, number: int, user: Actor, **columns: Any) -> No
         "target": "web1",
         "status": "done",
         "stage": "done",
-        "worker": "w",
+        "worker": core.operations._workers.id,  # or the reconciler takes those under way for a dead process's
     }
     made = await models.Operation.create(
         id=f"00000000-0000-0000-0000-{number:012}", user_id=user.user_id, args={}, **{**values, **columns}

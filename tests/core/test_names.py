@@ -166,5 +166,5 @@ async def test_a_long_name_leaves_room_for_private_images_or_says_so(core: Core,
     await finish(core, await core.containers.create(long, "roomy", "debian/12", 1, 512, 5120))
     await finish(core, await core.containers.stop(long, "roomy"))
     with pytest.raises(ValidationFailed, match="too long"):
-        await core.market.publish(long, "roomy", "n" * 40)
-    await finish(core, await core.market.publish(long, "roomy", "n" * 20))
+        await core.images.publish(long, "roomy", "n" * 40)
+    await finish(core, await core.images.publish(long, "roomy", "n" * 20))

@@ -15,7 +15,8 @@ from openlxd_core.domain.feed import Change
 from openlxd_core.domain.operation import OperationStatus
 from openlxd_core.domain.quota import Quota
 from openlxd_core.lxd.gateway import MARK_OPERATION, MARK_READY, InstanceSpec
-from openlxd_core.services import runner, steps
+from openlxd_core.services.operations import runner
+from openlxd_core.services.operations.kinds import instances
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from tests.support.core import add_user, eventually, finish
@@ -135,7 +136,7 @@ async def test_a_create_cut_short_anywhere_is_finished_by_the_next_process(
     hangs = asyncio.Event()
     before = {"after_create": "start", "after_start": "state", "after_mark": None}.get(stage, stage)
     if before is None:
-        monkeypatch.setattr(runner.Runner, "_finish", lambda *_: _hang(hangs))
+        monkeypatch.setattr(runner.Runner, "_end", lambda *_: _hang(hangs))
     else:
         real = getattr(lxd, before)
 
@@ -208,14 +209,14 @@ async def test_an_end_that_could_not_be_written_is_written_later(
 ) -> None:
     """The disk under the database is full for a moment: the operation is not left running for ever."""
     monkeypatch.setattr(runner, "PAUSE_SECONDS", 0.01)
-    real, failures = runner.Runner._finish, [OSError("database or disk is full")] * 3
+    real, failures = runner.Runner._end, [OSError("database or disk is full")] * 3
 
     async def full(self: runner.Runner, *args: object) -> None:
         if failures:
             raise failures.pop()
         await real(self, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(runner.Runner, "_finish", full)
+    monkeypatch.setattr(runner.Runner, "_end", full)
     await make(core, alice)
     assert [instance.name for instance in await lxd.instances()] == ["web1"]
 
@@ -298,7 +299,7 @@ async def test_an_address_that_comes_late_is_found(
     core: Core, alice: Actor, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The operation does not wait for ever, and the row has the address when DHCP is done."""
-    monkeypatch.setattr(steps, "ADDRESS_SECONDS", 0.2)
+    monkeypatch.setattr(instances, "ADDRESS_SECONDS", 0.2)
     lxd.delay("address", 1.5)
     await make(core, alice)
     assert (await core.containers.get(alice, "web1")).ipv4 == ""

@@ -83,7 +83,7 @@ async def test_containers_and_private_images_are_not_inherited(
     images are gone from LXD, so that their names are free."""
     await finish(core, await core.containers.create(alice, "web1", "debian/12", 1, 512, 5120))
     await finish(core, await core.containers.stop(alice, "web1"))
-    await finish(core, await core.market.publish(alice, "web1", "mine"))
+    await finish(core, await core.images.publish(alice, "web1", "mine"))
     with pytest.raises(Conflict, match="still has 1 containers"):
         await core.accounts.delete(root, "alice")
     await core.accounts.delete(root, "alice", containers=True)
@@ -101,7 +101,7 @@ async def test_containers_and_private_images_are_not_inherited(
     with pytest.raises(NotFound):
         await core.containers.get(alice, "web1")
     await finish(core, await core.containers.stop(new, "web1"))
-    await finish(core, await core.market.publish(new, "web1", "mine"))
+    await finish(core, await core.images.publish(new, "web1", "mine"))
     assert [image.alias for image in await core.images.list(new) if image.private] == ["private/alice/mine"]
 
 

@@ -18,7 +18,7 @@ from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.container import Container, State
 from openlxd_core.domain.errors import Busy, Forbidden, LxdRefused, NotFound, Suspended
 from openlxd_core.domain.operation import Kind, OperationStatus
-from openlxd_core.services.runner import Runner
+from openlxd_core.services.operations.runner import Runner
 from openlxd_core.services.suspension import Suspensions
 from openlxd_core.settings import Settings
 from tests.support.core import PASSWORD, add_user, eventually, finish
@@ -43,7 +43,7 @@ TENANTS: dict[str, Call] = {
     "snapshot": lambda core, actor: core.snapshots.create(actor, "web1", "two"),
     "restore": lambda core, actor: core.snapshots.restore(actor, "web1", "one"),
     "delete snapshot": lambda core, actor: core.snapshots.delete(actor, "web1", "one"),
-    "publish": lambda core, actor: core.market.publish(actor, "web1", "mine", "one"),
+    "publish": lambda core, actor: core.images.publish(actor, "web1", "mine", "one"),
 }
 STARTS = ("start", "restart", "resume", "reinstall", "retry")
 
@@ -279,14 +279,14 @@ def _die_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     async def hang(*_: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Runner, "run_on_container", hang)
+    monkeypatch.setattr(Runner, "_unless_cancelled", hang)
 
 
 def _die_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     async def hang(*_: Any) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Runner, "_finish", hang)
+    monkeypatch.setattr(Runner, "_end", hang)
 
 
 DEATHS = {"after the row": _die_after_the_row, "in hand": _die_in_hand, "before the end": _die_before_the_end}

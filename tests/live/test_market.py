@@ -41,7 +41,7 @@ async def main():
             operation = await core.containers.create(SYSTEM, sys.argv[2], sys.argv[1], *sizes, owner="alice")
             print("began", operation.id, flush=True)
         elif len(sys.argv) > 1:
-            operation = await core.market.import_image(SYSTEM, sys.argv[1])
+            operation = await core.images.import_image(SYSTEM, sys.argv[1])
             print("began", operation.id, flush=True)
         await asyncio.Event().wait()
 
@@ -78,7 +78,7 @@ def settings(tmp_path: Path, live_lxd: LiveLxd, server: ImageServer) -> Iterator
 async def core(settings: Settings) -> AsyncIterator[Core]:
     """A core that has read the catalogue."""
     async with open_core(settings) as opened:
-        await opened.market.ready()
+        await opened.images.ready()
         yield opened
 
 
@@ -92,10 +92,10 @@ async def test_from_the_catalogue_to_a_container_and_back(
 ) -> None:
     """LXD's fingerprint is the published one; what is made from it runs; delete removes it and leaves the container."""
     alice = await add_user(core, "alice")
-    listed = [offer.alias for offer in core.market.offers(alice, "alpine", architecture="amd64") if offer.published]
+    listed = [offer.alias for offer in core.images.offers(alice, "alpine", architecture="amd64") if offer.published]
     assert listed == ["alpine/3.20", "alpine/3.19"]
     for name in ("alpine/3.19", "alpine320"):  # one comes as squashfs, the other as a tarball
-        ended = await finish(core, await core.market.import_image(alice, name), 60)
+        ended = await finish(core, await core.images.import_image(alice, name), 60)
         assert ended.status is OperationStatus.DONE, ended.error
     held = await asyncio.to_thread(aliases_of, live_lxd)
     assert {alias: held[alias] for alias in offered[1]} == offered[1]
@@ -105,12 +105,12 @@ async def test_from_the_catalogue_to_a_container_and_back(
         session = await core.consoles.open(alice, name, ["hostname"])
         assert (await session.read())[1] == f"{name}\n".encode()
         await session.close()
-    image = next(i for i in await core.market.images(alice) if i.alias == "alpine/3.19")
+    image = next(i for i in await core.images.overview(alice) if i.alias == "alpine/3.19")
     assert list(image.users) == ["web1"]
-    dropped = await core.market.delete(SYSTEM, "alpine/3.19")
+    dropped = await core.images.delete(SYSTEM, "alpine/3.19")
     assert list(dropped.users) == ["web1"]
     assert "alpine/3.19" not in await asyncio.to_thread(aliases_of, live_lxd)
-    assert "alpine/3.19" not in [i.alias for i in await core.market.images(alice)]
+    assert "alpine/3.19" not in [i.alias for i in await core.images.overview(alice)]
     again = await finish(core, await core.containers.restart(alice, "web1"), 60)
     assert again.status is OperationStatus.DONE
 
@@ -125,11 +125,11 @@ async def test_a_create_brings_its_image(core: Core, live_lxd: LiveLxd) -> None:
 
 async def test_what_others_do_with_lxc_is_noticed(core: Core, live_lxd: LiveLxd) -> None:
     """An image that they add or delete; its row follows."""
-    await finish(core, await core.market.import_image(SYSTEM, "alpine319"), 60)
+    await finish(core, await core.images.import_image(SYSTEM, "alpine319"), 60)
     fingerprint = (await asyncio.to_thread(aliases_of, live_lxd))["alpine/3.19"]
 
     async def names() -> set[str]:
-        return {image.alias for image in await core.market.images(SYSTEM)}
+        return {image.alias for image in await core.images.overview(SYSTEM)}
 
     await asyncio.to_thread(
         live_lxd.call, "POST", "/1.0/images/aliases", {"name": "by-hand", "target": fingerprint}
@@ -142,7 +142,7 @@ async def test_what_others_do_with_lxc_is_noticed(core: Core, live_lxd: LiveLxd)
     await asyncio.to_thread(live_lxd.call, "DELETE", f"/1.0/images/{fingerprint}")
 
     async def neither() -> bool:
-        return not await names() & {"by-hand", "alpine/3.19"} and not core.market.offers(SYSTEM, "alpine319")[0].held
+        return not await names() & {"by-hand", "alpine/3.19"} and not core.images.offers(SYSTEM, "alpine319")[0].held
 
     await eventually(neither, "both are gone")
 
@@ -152,18 +152,18 @@ async def test_a_stopped_container_and_a_snapshot_become_private_images(core: Co
     alice, bob = await add_user(core, "alice"), await add_user(core, "bob")
     await finish(core, await core.containers.create(alice, "web1", "busybox", 1, "64MiB", "256MiB"), 60)
     await finish(core, await core.snapshots.create(alice, "web1", "before"), 60)
-    snap = await finish(core, await core.market.publish(alice, "web1", "from-snap", "before"), 60)
+    snap = await finish(core, await core.images.publish(alice, "web1", "from-snap", "before"), 60)
     assert snap.status is OperationStatus.DONE, snap.error
     await finish(core, await core.containers.stop(alice, "web1", force=True), 60)
-    mine = await finish(core, await core.market.publish(alice, "web1", "mine"), 60)
+    mine = await finish(core, await core.images.publish(alice, "web1", "mine"), 60)
     assert mine.status is OperationStatus.DONE, mine.error
-    names = {image.alias for image in await core.market.images(alice)}
+    names = {image.alias for image in await core.images.overview(alice)}
     assert names >= {"private/alice/mine", "private/alice/from-snap"}
-    assert not [image for image in await core.market.images(bob) if image.alias.startswith("private/")]
+    assert not [image for image in await core.images.overview(bob) if image.alias.startswith("private/")]
     made = await finish(core, await core.containers.create(alice, "web2", "mine", 1, "64MiB", "256MiB"), 60)
     assert made.status is OperationStatus.DONE, made.error
     for name in ("mine", "from-snap"):
-        await core.market.delete(alice, name)
+        await core.images.delete(alice, name)
     assert not [alias for alias in await asyncio.to_thread(aliases_of, live_lxd) if "private" in alias]
 
 
@@ -179,16 +179,16 @@ async def test_a_newer_build_takes_the_olders_place(
     del server.products[key]["versions"][NEW]
     server.publish()
     async with open_core(settings.model_copy(update={"images_update": "on"})) as core:
-        await core.market.ready()
+        await core.images.ready()
         alice = await add_user(core, "alice")
         made = await finish(core, await core.containers.create(alice, "web1", "alpine319", 1, "64MiB", "256MiB"), 60)
         assert made.status is OperationStatus.DONE, made.error
         old = (await asyncio.to_thread(aliases_of, live_lxd))["alpine/3.19"]
         server.products = whole
         server.publish()
-        await core.market.refresh(SYSTEM)
-        assert next(i for i in await core.market.images(SYSTEM) if i.alias == "alpine/3.19").newer
-        await core.market.update_imported()
+        await core.images.refresh(SYSTEM)
+        assert next(i for i in await core.images.overview(SYSTEM) if i.alias == "alpine/3.19").newer
+        await core.images.update_imported()
 
         async def moved() -> bool:
             return (await asyncio.to_thread(aliases_of, live_lxd))["alpine/3.19"] != old
@@ -233,7 +233,7 @@ async def test_killed_at_twenty_moments_it_comes_back_clean(
     moments = random.Random(seed)
     print(f"seed {seed}")
     async with open_core(settings, background=False) as core:
-        await core.market.ready()
+        await core.images.ready()
     died_in: dict[str, int] = {}
     for number in range(20):
         process = await _worker(settings, "alpine/3.19")
@@ -245,7 +245,7 @@ async def test_killed_at_twenty_moments_it_comes_back_clean(
             stood = await core.operations.get(SYSTEM, operation_id)
             died_in[stood.stage] = died_in.get(stood.stage, 0) + 1
             ended = await finish(core, stood, 60)
-            images = {image.alias: image for image in await core.market.images(SYSTEM)}
+            images = {image.alias: image for image in await core.images.overview(SYSTEM)}
             assert ended.status is OperationStatus.DONE, (number, ended.error)
             assert images["alpine/3.19"].status is ImageStatus.IMPORTED
             assert images["alpine/3.19"].fingerprint == offered[1]["alpine/3.19"]
@@ -253,7 +253,7 @@ async def test_killed_at_twenty_moments_it_comes_back_clean(
             assert [path for path in folder.rglob("*") if path.is_file()] == []
             held = await asyncio.to_thread(live_lxd.call, "GET", "/1.0/images?recursion=1")
             assert len([i for i in held if i["properties"].get("os") == "alpine"]) == 1
-            await core.market.delete(SYSTEM, "alpine/3.19")
+            await core.images.delete(SYSTEM, "alpine/3.19")
     print(f"killed in {died_in}")
     assert len(died_in) > 1  # it was killed in the middle, not always before or after
 
@@ -264,7 +264,7 @@ async def test_a_create_killed_while_its_image_comes_ends_well(
     """Import and create are both taken over: one container, one image, a quota that is right."""
     server.break_(server.path("3.19/amd64/default/" + NEW + "/rootfs.squashfs", NEW), "slow", at=1_200_000)
     async with open_core(settings, background=False) as core:
-        await core.market.ready()
+        await core.images.ready()
         alice = await add_user(core, "alice")
     for pause in (0.0, 0.3, 0.7, 1.1, 1.6):
         process = await _worker(settings, "alpine319", "web1")
@@ -279,4 +279,4 @@ async def test_a_create_killed_while_its_image_comes_ends_well(
             assert (await core.quotas.get(alice)).used.containers == 1
             gone = await finish(core, await core.containers.delete(alice, "web1"), 60)
             assert gone.status is OperationStatus.DONE, gone.error
-            await core.market.delete(SYSTEM, "alpine/3.19")
+            await core.images.delete(SYSTEM, "alpine/3.19")

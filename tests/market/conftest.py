@@ -87,7 +87,7 @@ def settings(tmp_path: Path, server: ImageServer) -> Settings:
 async def core(settings: Settings, lxd: FaultyLxd) -> AsyncIterator[Core]:
     """A core that has read the server's catalogue."""
     async with open_core(settings, lxd=lxd) as opened:
-        await opened.market.ready()
+        await opened.images.ready()
         yield opened
 
 

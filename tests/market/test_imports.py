@@ -28,7 +28,8 @@ from openlxd_core.domain.image import ImageStatus
 from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.text import is_plain
 from openlxd_core.market import source
-from openlxd_core.services import imports
+from openlxd_core.services.operations import runner
+from openlxd_core.services.operations.kinds.images import ImportHandler
 from openlxd_core.settings import Settings
 from tests.market.conftest import metadata, noise
 from tests.support.core import add_user, eventually, finish, make_settings
@@ -54,7 +55,7 @@ async def held(lxd: FaultyLxd) -> dict[str, str]:
 
 
 async def run_import(core: Core, actor: Actor = SYSTEM, alias: str = ALIAS) -> Operation:
-    return await finish(core, await core.market.import_image(actor, alias))
+    return await finish(core, await core.images.import_image(actor, alias))
 
 
 async def test_an_import_ends_in_the_published_fingerprint(
@@ -65,15 +66,15 @@ async def test_an_import_ends_in_the_published_fingerprint(
     assert ended.status is OperationStatus.DONE, ended.error
     assert (ended.kind, ended.target, ended.progress) == (Kind.IMPORT, ALIAS, 100)
     assert await held(lxd) == {ALIAS: fingerprint()}
-    image = next(i for i in await core.market.images(alice) if i.alias == ALIAS)
+    image = next(i for i in await core.images.overview(alice) if i.alias == ALIAS)
     assert (image.status, image.fingerprint, image.user_id) == (ImageStatus.IMPORTED, fingerprint(), alice.user_id)
     assert image.size_bytes > 300_000
     assert server.asked[server.path(ROOT.format(NEW), NEW)] == 1
     assert all(told["user-agent"].startswith("OpenLXD/") for told in server.headers)
     assert leftovers(core) == []
-    offer = core.market.offers(alice, ALIAS)[0]
+    offer = core.images.offers(alice, ALIAS)[0]
     assert (offer.held, offer.current, offer.operation_id) == (True, True, "")
-    info = await core.market.info(alice, "alpine319")
+    info = await core.images.info(alice, "alpine319")
     assert info.offer is not None
     assert info.image is not None
 
@@ -90,7 +91,7 @@ async def test_ten_askers_make_one_download(core: Core, lxd: FaultyLxd, server: 
     """Each gets the same operation, may see and await it, and learns nobody's name."""
     people = [await add_user(core, f"user{number}") for number in range(10)]
     server.break_(server.path(ROOT.format(NEW), NEW), "slow", at=400_000)
-    begun = await asyncio.gather(*(core.market.import_image(actor, ALIAS) for actor in people))
+    begun = await asyncio.gather(*(core.images.import_image(actor, ALIAS) for actor in people))
     assert len({operation.id for operation in begun}) == 1
     for actor in people:
         assert [operation.id for operation in await core.operations.list(actor, active=True)] == [begun[0].id]
@@ -166,10 +167,10 @@ async def test_a_fault_that_stays_ends_in_a_plain_failure(
     assert lxd.calls["import_image"] == 0
     assert await held(lxd) == {}
     assert leftovers(core) == []
-    assert [image.status for image in await core.market.images(SYSTEM)] == [ImageStatus.FAILED]
+    assert [image.status for image in await core.images.overview(SYSTEM)] == [ImageStatus.FAILED]
     server.faults.clear()
     assert (await run_import(core)).status is OperationStatus.DONE
-    assert [image.status for image in await core.market.images(SYSTEM)] == [ImageStatus.IMPORTED]
+    assert [image.status for image in await core.images.overview(SYSTEM)] == [ImageStatus.IMPORTED]
 
 
 async def test_a_server_that_has_none_of_what_it_lists_is_said_so(
@@ -202,7 +203,7 @@ async def test_files_that_do_not_make_the_listed_image_are_not_used(
             "a" * 64
         )
     server.publish()
-    await core.market.refresh(SYSTEM)
+    await core.images.refresh(SYSTEM)
     ended = await run_import(core)
     assert ended.status is OperationStatus.FAILED
     assert lxd.calls["import_image"] == 0
@@ -224,7 +225,7 @@ async def test_a_server_that_says_nothing_is_given_up(
 async def test_what_lxd_refuses_fails_with_lxds_reason(core: Core, lxd: FaultyLxd, server: ImageServer) -> None:
     """Both hashes are right, and it is no image all the same."""
     server.add("alpine", "3.18", metadata=b"no tar at all", squashfs=b"nothing")
-    await core.market.refresh(SYSTEM)
+    await core.images.refresh(SYSTEM)
     ended = await run_import(core, alias="alpine318")
     assert ended.status is OperationStatus.FAILED
     assert ended.error_code == LxdRefused.code
@@ -285,7 +286,7 @@ async def test_an_lxd_that_is_lost_while_it_takes_the_image_in_gets_it_once(
     core: Core, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch, outcome: str
 ) -> None:
     """Whether it had taken it or not: one image, under its name."""
-    monkeypatch.setattr(imports, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(runner, "PAUSE_SECONDS", 0.01)
     lxd.lose_connection_during("import_image", outcome=outcome)
     lxd.lose_connection_during("set_alias", outcome=outcome)
     assert (await run_import(core)).status is OperationStatus.DONE
@@ -296,12 +297,12 @@ async def test_an_lxd_that_is_lost_while_it_takes_the_image_in_gets_it_once(
 async def test_an_import_waits_for_an_lxd_that_is_away(core: Core, lxd: FaultyLxd, server: ImageServer) -> None:
     """And is not begun at all where it is known to be away."""
     server.break_(server.path(ROOT.format(NEW), NEW), "slow", at=600_000)
-    operation = await core.market.import_image(SYSTEM, ALIAS)
+    operation = await core.images.import_image(SYSTEM, ALIAS)
     await eventually(lambda: server.asked[server.path(ROOT.format(NEW), NEW)] > 0, "the download has begun")
     lxd.unreachable()
     await eventually(lambda: not core.live.state.reachable, "LXD is known to be away")
     with pytest.raises(OpenLXDError):
-        await core.market.import_image(SYSTEM, "debian12")
+        await core.images.import_image(SYSTEM, "debian12")
     lxd.reachable()
     assert (await finish(core, operation)).status is OperationStatus.DONE
 
@@ -313,7 +314,7 @@ async def begun(core: Core, server: ImageServer, actor: Actor, kind: str = "sile
     """An import in the middle of its download."""
     path = server.path(ROOT.format(NEW), NEW)
     server.break_(path, kind, at=2000)
-    operation = await core.market.import_image(actor, ALIAS)
+    operation = await core.images.import_image(actor, ALIAS)
     await eventually(lambda: server.asked[path] > 0, "the download has begun")
     return operation
 
@@ -328,7 +329,7 @@ async def test_an_import_is_cancelled_at_once_and_leaves_nothing(
     ended = await finish(core, operation, 5)
     assert ended.status is OperationStatus.CANCELLED
     await eventually(lambda: leftovers(core) == [], "the files are gone")
-    assert await core.market.images(alice) == []
+    assert await core.images.overview(alice) == []
     server.faults.clear()
     assert (await run_import(core, alice)).status is OperationStatus.DONE
     assert (await core.operations.cancel(alice, operation.id)).status is OperationStatus.CANCELLED
@@ -340,7 +341,7 @@ async def test_of_several_askers_one_can_leave(
     """The others get their image; the last who leaves ends it; an admin ends it for all; a stranger cannot."""
     stranger = await add_user(core, "stranger")
     operation = await begun(core, server, alice)
-    assert (await core.market.import_image(bob, ALIAS)).id == operation.id
+    assert (await core.images.import_image(bob, ALIAS)).id == operation.id
     with pytest.raises(NotFound):
         await core.operations.cancel(stranger, operation.id)
     await core.operations.cancel(alice, operation.id)
@@ -348,7 +349,7 @@ async def test_of_several_askers_one_can_leave(
     await core.operations.cancel(bob, operation.id)
     assert (await finish(core, operation, 5)).status is OperationStatus.CANCELLED
     again = await begun(core, server, alice)
-    await core.market.import_image(bob, ALIAS)
+    await core.images.import_image(bob, ALIAS)
     await core.operations.cancel(root, again.id)
     assert (await finish(core, again, 5)).status is OperationStatus.CANCELLED
 
@@ -356,7 +357,7 @@ async def test_of_several_askers_one_can_leave(
 async def test_it_is_too_late_once_lxd_takes_the_image_in(core: Core, lxd: FaultyLxd, alice: Actor) -> None:
     """The refusal says so, and the import ends well."""
     lxd.delay("import_image", 0.5)
-    operation = await core.market.import_image(alice, ALIAS)
+    operation = await core.images.import_image(alice, ALIAS)
 
     async def there() -> bool:
         return (await core.operations.get(alice, operation.id)).stage == "import"
@@ -374,12 +375,12 @@ async def test_a_tenant_has_two_imports_at_once(core: Core, server: ImageServer,
     """A third waits; joining one is none of their own; admins are not counted."""
     server.break_("*", "silence")
     for name in ("alpine319", "debian12"):
-        await core.market.import_image(alice, name)
+        await core.images.import_image(alice, name)
     with pytest.raises(Busy):
-        await core.market.import_image(alice, "ubuntu2204")
+        await core.images.import_image(alice, "ubuntu2204")
     for name in ("ubuntu2204", "rockylinux9", "centos9"):
-        await core.market.import_image(root, name)
-    assert (await core.market.import_image(alice, "centos9")).target == "centos/9-Stream"
+        await core.images.import_image(root, name)
+    assert (await core.images.import_image(alice, "centos9")).target == "centos/9-Stream"
 
 
 async def test_a_tenants_images_have_a_bound(tmp_path: Path, server: ImageServer, lxd: FaultyLxd) -> None:
@@ -388,7 +389,7 @@ async def test_a_tenants_images_have_a_bound(tmp_path: Path, server: ImageServer
     async with open_core(make_settings(tmp_path, images_url=server.url, tenant_images="1MiB"), lxd=lxd) as core:
         alice = await add_user(core, "alice")
         with pytest.raises(QuotaExceeded, match="left of the 1MiB"):
-            await core.market.import_image(alice, "fedora40")
+            await core.images.import_image(alice, "fedora40")
         for name in ("alpine319", "debian12"):
             assert (await run_import(core, alice, name)).status is OperationStatus.DONE
         assert (await run_import(core, SYSTEM, "fedora40")).status is OperationStatus.DONE
@@ -398,11 +399,11 @@ async def test_a_tenants_images_have_a_bound(tmp_path: Path, server: ImageServer
 async def test_an_operator_can_keep_imports_to_admins(tmp_path: Path, server: ImageServer, lxd: FaultyLxd) -> None:
     """Tenants browse, and make containers from what is here."""
     async with open_core(make_settings(tmp_path, images_url=server.url, tenant_import="off"), lxd=lxd) as core:
-        await core.market.ready()
+        await core.images.ready()
         alice = await add_user(core, "alice")
-        assert core.market.offers(alice, "alpine")
+        assert core.images.offers(alice, "alpine")
         for ask in (
-            lambda: core.market.import_image(alice, ALIAS),
+            lambda: core.images.import_image(alice, ALIAS),
             lambda: core.containers.create(alice, "web1", ALIAS, 1, "64MiB", "1GiB"),
         ):
             with pytest.raises(Forbidden):
@@ -417,32 +418,32 @@ async def test_an_operator_says_what_is_offered(tmp_path: Path, server: ImageSer
     """Other distributions do not exist here, not even as no longer published."""
     settings = make_settings(tmp_path, images_url=server.url, images_distributions="debian, alpine")
     async with open_core(settings, lxd=lxd) as core:
-        await core.market.ready()
-        assert {offer.distribution for offer in core.market.offers(SYSTEM)} == {"debian", "alpine"}
+        await core.images.ready()
+        assert {offer.distribution for offer in core.images.offers(SYSTEM)} == {"debian", "alpine"}
         with pytest.raises(ValidationFailed):
-            await core.market.import_image(SYSTEM, "ubuntu2204")
+            await core.images.import_image(SYSTEM, "ubuntu2204")
 
 
 async def test_a_hidden_image_does_not_exist_for_tenants(core: Core, alice: Actor, root: Actor) -> None:
     """An admin still sees and imports it; a tenant cannot hide anything."""
     with pytest.raises(Forbidden):
-        await core.market.hide(alice, ALIAS, True)
-    await core.market.hide(root, "alpine319", True)
-    assert ALIAS not in [offer.alias for offer in core.market.offers(alice)]
-    assert next(offer for offer in core.market.offers(root) if offer.alias == ALIAS).hidden
+        await core.images.hide(alice, ALIAS, True)
+    await core.images.hide(root, "alpine319", True)
+    assert ALIAS not in [offer.alias for offer in core.images.offers(alice)]
+    assert next(offer for offer in core.images.offers(root) if offer.alias == ALIAS).hidden
     with pytest.raises(ValidationFailed):
-        await core.market.import_image(alice, ALIAS)
+        await core.images.import_image(alice, ALIAS)
     assert (await run_import(core, root)).status is OperationStatus.DONE
-    await core.market.hide(root, ALIAS, False)
-    assert ALIAS in [offer.alias for offer in core.market.offers(alice)]
+    await core.images.hide(root, ALIAS, False)
+    assert ALIAS in [offer.alias for offer in core.images.offers(alice)]
 
 
 async def test_a_pinned_image_comes_first(core: Core, alice: Actor, root: Actor) -> None:
     """For everybody."""
-    await core.market.pin(root, "rockylinux9", True)
-    assert core.market.offers(alice)[0].alias == "rockylinux/9"
-    await core.market.pin(root, "rockylinux9", False)
-    assert not any(offer.pinned for offer in core.market.offers(alice))
+    await core.images.pin(root, "rockylinux9", True)
+    assert core.images.offers(alice)[0].alias == "rockylinux/9"
+    await core.images.pin(root, "rockylinux9", False)
+    assert not any(offer.pinned for offer in core.images.offers(alice))
 
 
 # -- containers from it ------------------------------------------------------------------------------------------------
@@ -456,7 +457,7 @@ async def test_a_create_imports_what_it_needs(core: Core, lxd: FaultyLxd, alice:
     container = await core.containers.get(alice, "web1")
     assert (container.status, container.image, container.architecture) == (State.RUNNING, ALIAS, "x86_64")
     assert (await held(lxd))[ALIAS] == fingerprint()
-    assert [image.users for image in await core.market.images(alice)] == [["web1"]]
+    assert [image.users for image in await core.images.overview(alice)] == [["web1"]]
 
 
 async def test_a_create_whose_image_cannot_come_fails_with_the_imports_reason(
@@ -481,7 +482,7 @@ async def test_nothing_is_imported_for_a_create_that_does_not_fit(
     with pytest.raises(QuotaExceeded):
         await core.containers.create(alice, "web1", ALIAS, 100, "64MiB", "1GiB")
     assert await core.operations.list(SYSTEM) == []
-    assert await core.market.images(SYSTEM) == []
+    assert await core.images.overview(SYSTEM) == []
     with pytest.raises(ValidationFailed, match="no longer published"):
         await core.containers.create(alice, "web1", "ubuntu1804", 1, "64MiB", "1GiB")
     with pytest.raises(ValidationFailed, match="Did you mean ubuntu"):
@@ -518,13 +519,13 @@ async def test_other_sessions_see_the_bar_move(core: Core, server: ImageServer, 
 
     watcher = asyncio.create_task(watch())
     server.break_(server.path(ROOT.format(NEW), NEW), "slow", at=150_000)
-    operation = await core.market.import_image(alice, ALIAS)
+    operation = await core.images.import_image(alice, ALIAS)
     await eventually(lambda: any("seconds_left" in told for told in seen), "a rate is told")
     now = await core.operations.get(alice, operation.id)
     assert now.stage == "download"
     assert now.detail["total"] > 300_000
-    assert core.market.offers(bob, ALIAS)[0].importing > 0
-    assert core.market.offers(bob, ALIAS)[0].operation_id == operation.id
+    assert core.images.offers(bob, ALIAS)[0].importing > 0
+    assert core.images.offers(bob, ALIAS)[0].operation_id == operation.id
     await finish(core, operation)
     assert [told["percent"] for told in seen] == sorted(told["percent"] for told in seen)
     watcher.cancel()
@@ -541,7 +542,7 @@ async def test_another_process_goes_on_where_a_dead_one_stopped(
     path = server.path(ROOT.format(NEW), NEW)
     server.break_(path, "slow", at=150_000)
     async with open_core(settings, lxd=lxd) as first:
-        operation = await first.market.import_image(SYSTEM, ALIAS)
+        operation = await first.images.import_image(SYSTEM, ALIAS)
         await eventually(lambda: any("rootfs" in name for name in leftovers(first)), "some of it is there")
         await eventually(lambda: Path(leftovers(first)[-1]).stat().st_size > 50_000, "a part is there")
     server.faults.clear()
@@ -557,7 +558,8 @@ async def test_leftovers_of_ended_operations_are_swept(core: Core) -> None:
     folder = core.settings.state_dir / "market" / "downloads" / "0" / "x"
     folder.mkdir(parents=True)
     (folder / "rootfs").write_bytes(b"left")
-    await core.market._imports.sweep()
+    nothing: Any = None
+    await ImportHandler(nothing, core.operations, nothing, nothing, nothing, folder.parent.parent).sweep()
     assert leftovers(core) == []
 
 
@@ -572,10 +574,10 @@ async def test_an_import_that_was_cut_short_too_often_fails(
     server.faults.clear()
     server.break_(server.path(ROOT.format(NEW), NEW), "silence")
     async with open_core(settings, lxd=lxd) as first:
-        operation = await first.market.import_image(SYSTEM, ALIAS)
+        operation = await first.images.import_image(SYSTEM, ALIAS)
         await models.Operation.filter(id=operation.id).update(attempts=5)
     server.faults.clear()
     async with open_core(settings, lxd=lxd) as second:
         assert (await finish(second, operation)).status is OperationStatus.FAILED
-        assert [image.status for image in await second.market.images(SYSTEM)] == [ImageStatus.FAILED]
+        assert [image.status for image in await second.images.overview(SYSTEM)] == [ImageStatus.FAILED]
         assert (await run_import(second)).status is OperationStatus.DONE

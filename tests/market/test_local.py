@@ -20,6 +20,7 @@ from openlxd_core.domain.errors import (
 )
 from openlxd_core.domain.image import ImageStatus
 from openlxd_core.domain.operation import OperationStatus
+from openlxd_core.services.images.sync import ImageSync
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from tests.market.conftest import metadata, noise
@@ -32,7 +33,7 @@ SIZES = (1, "64MiB", "1GiB")
 
 
 async def bring(core: Core, alias: str = ALIAS, actor: Actor = SYSTEM) -> None:
-    ended = await finish(core, await core.market.import_image(actor, alias))
+    ended = await finish(core, await core.images.import_image(actor, alias))
     assert ended.status is OperationStatus.DONE, ended.error
 
 
@@ -51,13 +52,13 @@ async def test_what_others_do_in_lxd_is_noticed(core: Core, lxd: FaultyLxd) -> N
     await eventually(added, "its row is there")
     row = await models.Image.get(alias="by/hand")
     assert (row.fingerprint, row.architecture, row.size) == (fingerprint, "amd64", 1_000_000)
-    held = core.market.offers(SYSTEM, ALIAS)[0]
+    held = core.images.offers(SYSTEM, ALIAS)[0]
     assert held.held
     await lxd.delete_image(fingerprint)
     await lxd.delete_image(held.fingerprint)
 
     async def gone() -> bool:
-        return await rows() == {} and not core.market.offers(SYSTEM, ALIAS)[0].held
+        return await rows() == {} and not core.images.offers(SYSTEM, ALIAS)[0].held
 
     await eventually(gone, "the rows are gone")
 
@@ -73,7 +74,7 @@ async def test_no_row_stays_downloading(core: Core, lxd: FaultyLxd) -> None:
     await eventually(failed, "it is failed")
     await bring(core, "alpine/3.20")
     await models.Image.create(alias="x/1", status="failed")
-    await core.market.delete(SYSTEM, "x/1")
+    await core.images.delete(SYSTEM, "x/1")
     assert "x/1" not in await rows()
 
 
@@ -82,21 +83,21 @@ async def test_delete_tells_who_used_it_and_harms_nobody(core: Core, lxd: Faulty
     await bring(core)
     await finish(core, await core.containers.create(alice, "web1", ALIAS, *SIZES))
     with pytest.raises(Forbidden):
-        await core.market.delete(alice, ALIAS)
-    dropped = await core.market.delete(SYSTEM, "alpine319")
+        await core.images.delete(alice, ALIAS)
+    dropped = await core.images.delete(SYSTEM, "alpine319")
     assert (dropped.alias, list(dropped.users)) == (ALIAS, ["web1"])
     assert await lxd.images() == []
     assert (await finish(core, await core.containers.restart(alice, "web1"))).status is OperationStatus.DONE
     with pytest.raises(NotFound):
-        await core.market.delete(SYSTEM, ALIAS)
+        await core.images.delete(SYSTEM, ALIAS)
 
 
 async def test_delete_waits_for_an_import(core: Core, server: ImageServer) -> None:
     """It is refused while one runs."""
     server.break_(server.path("3.19/amd64/default/" + NEW + "/rootfs", NEW), "silence")
-    operation = await core.market.import_image(SYSTEM, ALIAS)
+    operation = await core.images.import_image(SYSTEM, ALIAS)
     with pytest.raises(Busy):
-        await core.market.delete(SYSTEM, ALIAS)
+        await core.images.delete(SYSTEM, ALIAS)
     await core.operations.cancel(SYSTEM, operation.id)
     await finish(core, operation)
 
@@ -105,7 +106,7 @@ async def test_another_name_of_the_same_image_is_all_that_goes(core: Core, lxd: 
     """What has two names loses one."""
     await bring(core)
     await lxd.set_alias("mine", (await lxd.images())[0].fingerprint)
-    await core.market.delete(SYSTEM, ALIAS)
+    await core.images.delete(SYSTEM, ALIAS)
     assert [list(image.aliases) for image in await lxd.images()] == [["mine"]]
 
 
@@ -114,7 +115,7 @@ async def test_who_uses_an_image_is_told_to_those_who_may_know(core: Core, alice
     await bring(core, actor=alice)
     for actor, name in ((alice, "web1"), (bob, "web2")):
         await finish(core, await core.containers.create(actor, name, ALIAS, *SIZES))
-    seen = {actor.username: (await core.market.images(actor))[0] for actor in (alice, bob, SYSTEM)}
+    seen = {actor.username: (await core.images.overview(actor))[0] for actor in (alice, bob, SYSTEM)}
     assert [list(seen[name].users) for name in ("alice", "bob", "system")] == [["web1"], ["web2"], ["web1", "web2"]]
     assert (seen["alice"].user_id, seen["bob"].user_id) == (alice.user_id, None)
 
@@ -130,16 +131,17 @@ async def test_what_an_admin_brought_by_hand_is_theirs(
 
     await eventually(known, "its row is there")
     with pytest.raises(AlreadyExists):
-        await core.market.import_image(alice, ALIAS)
+        await core.images.import_image(alice, ALIAS)
     await bring(core)
-    await core.images.drop_unused()
+    local = core.images._local
+    await ImageSync(lxd, local).drop_unused()
     assert fingerprint in [image.fingerprint for image in await lxd.images()]
 
 
 async def test_a_hidden_image_is_hidden_where_it_is_here_too(core: Core, alice: Actor) -> None:
     """Tenants neither list it nor make containers from it; an admin does."""
     await bring(core)
-    await core.market.hide(SYSTEM, ALIAS, True)
+    await core.images.hide(SYSTEM, ALIAS, True)
     assert await core.images.list(alice) == []
     with pytest.raises(ValidationFailed):
         await core.containers.create(alice, "web1", ALIAS, *SIZES)
@@ -159,7 +161,7 @@ async def old_first(settings: Settings, lxd: FaultyLxd, server: ImageServer) -> 
         await bring(core)
         server.products["alpine:3.19:amd64:default"]["versions"][NEW] = new
         server.publish()
-        await core.market.refresh(SYSTEM)
+        await core.images.refresh(SYSTEM)
         yield core
 
 
@@ -168,11 +170,11 @@ async def test_a_newer_build_is_shown_and_taken(old_first: Core, lxd: FaultyLxd)
     core = old_first
     alice = await add_user(core, "alice")
     await finish(core, await core.containers.create(alice, "web1", ALIAS, *SIZES))
-    image = (await core.market.images(alice))[0]
+    image = (await core.images.overview(alice))[0]
     assert image.newer
-    assert core.market.offers(alice, ALIAS)[0].held
-    assert not core.market.offers(alice, ALIAS)[0].current
-    await core.market.update_imported()
+    assert core.images.offers(alice, ALIAS)[0].held
+    assert not core.images.offers(alice, ALIAS)[0].current
+    await core.images.update_imported()
 
     async def newest() -> bool:
         return {i.properties.get("serial") for i in await lxd.images() if ALIAS in i.aliases} == {NEW}
@@ -185,14 +187,14 @@ async def test_a_newer_build_is_shown_and_taken(old_first: Core, lxd: FaultyLxd)
         return {i.properties.get("serial") for i in await lxd.images()} == {NEW}
 
     await eventually(only, "the older build is gone")
-    assert not (await core.market.images(alice))[0].newer
+    assert not (await core.images.overview(alice))[0].newer
 
 
 async def test_a_pinned_build_stays(old_first: Core, lxd: FaultyLxd) -> None:
     """The operator said so."""
     core = old_first
-    await core.market.pin(SYSTEM, ALIAS, True)
-    await core.market.update_imported()
+    await core.images.pin(SYSTEM, ALIAS, True)
+    await core.images.update_imported()
     assert await core.operations.list(SYSTEM, active=True) == []
     assert {i.properties.get("serial") for i in await lxd.images()} == {OLD}
 
@@ -203,9 +205,9 @@ async def test_a_failed_update_leaves_the_older_build_usable(
     """It stays imported, under its name."""
     core = old_first
     server.break_(server.path("3.19/amd64/default/" + NEW + "/rootfs", NEW), "hash")
-    ended = await finish(core, await core.market.import_image(SYSTEM, ALIAS))
+    ended = await finish(core, await core.images.import_image(SYSTEM, ALIAS))
     assert ended.status is OperationStatus.FAILED
-    assert [image.status for image in await core.market.images(SYSTEM)] == [ImageStatus.IMPORTED]
+    assert [image.status for image in await core.images.overview(SYSTEM)] == [ImageStatus.IMPORTED]
     assert {i.properties.get("serial") for i in await lxd.images() if ALIAS in i.aliases} == {OLD}
 
 
@@ -221,7 +223,7 @@ async def stopped(core: Core, alice: Actor) -> str:
 
 
 async def publish(core: Core, actor: Actor, name: str = "mine", snapshot: str | None = None) -> OperationStatus:
-    return (await finish(core, await core.market.publish(actor, "web1", name, snapshot))).status
+    return (await finish(core, await core.images.publish(actor, "web1", name, snapshot))).status
 
 
 async def test_a_private_image_is_its_owners(core: Core, stopped: str, alice: Actor, bob: Actor) -> None:
@@ -236,23 +238,23 @@ async def test_a_private_image_is_its_owners(core: Core, stopped: str, alice: Ac
     listener = asyncio.create_task(listen())
     assert await publish(core, alice) is OperationStatus.DONE
     alias = "private/alice/mine"
-    mine = next(image for image in await core.market.images(alice) if image.alias == alias)
+    mine = next(image for image in await core.images.overview(alice) if image.alias == alias)
     assert mine.private
     for name in ("mine", alias, mine.fingerprint):
-        assert await core.market.info(alice, name)
-        for ask in (core.market.info(bob, name), core.market.delete(bob, name)):
+        assert await core.images.info(alice, name)
+        for ask in (core.images.info(bob, name), core.images.delete(bob, name)):
             with pytest.raises(NotFound):
                 await ask
         with pytest.raises(ValidationFailed):
             await core.containers.create(bob, "stolen", name, *SIZES)
-    assert not any("private" in image.alias for image in await core.market.images(bob))
+    assert not any("private" in image.alias for image in await core.images.overview(bob))
     assert not any("private" in image.alias for image in await core.images.list(bob))
     made = await finish(core, await core.containers.create(alice, "web2", "mine", *SIZES))
     assert made.status is OperationStatus.DONE
     assert (await core.containers.get(alice, "web1")).operation_id == ""
-    assert alias in [image.alias for image in await core.market.images(SYSTEM)]
-    await core.market.delete(alice, "mine")
-    assert not any("private" in image.alias for image in await core.market.images(SYSTEM))
+    assert alias in [image.alias for image in await core.images.overview(SYSTEM)]
+    await core.images.delete(alice, "mine")
+    assert not any("private" in image.alias for image in await core.images.overview(SYSTEM))
     listener.cancel()
     await asyncio.gather(listener, return_exceptions=True)
     assert not any("private" in told for told in heard)
@@ -261,18 +263,18 @@ async def test_a_private_image_is_its_owners(core: Core, stopped: str, alice: Ac
 async def test_what_cannot_be_published_says_why(core: Core, stopped: str, alice: Actor, bob: Actor) -> None:
     """A stranger's, a running one, a name that is none, one that is taken, a snapshot that is not there."""
     with pytest.raises(NotFound):
-        await core.market.publish(bob, "web1", "mine")
+        await core.images.publish(bob, "web1", "mine")
     for name in ("", "A", "a/b", "../x", "x" * 41, "\x1b[2J", "private/bob/x"):
         with pytest.raises(ValidationFailed):
-            await core.market.publish(alice, "web1", name)
+            await core.images.publish(alice, "web1", name)
     with pytest.raises(NotFound):
-        await core.market.publish(alice, "web1", "mine", "no-such")
+        await core.images.publish(alice, "web1", "mine", "no-such")
     assert await publish(core, alice) is OperationStatus.DONE
     with pytest.raises(AlreadyExists):
-        await core.market.publish(alice, "web1", "mine")
+        await core.images.publish(alice, "web1", "mine")
     await finish(core, await core.containers.start(alice, "web1"))
     with pytest.raises(Conflict):
-        await core.market.publish(alice, "web1", "other")
+        await core.images.publish(alice, "web1", "other")
 
 
 async def test_a_publish_that_lxd_refuses_leaves_nothing(
@@ -294,7 +296,7 @@ async def test_private_images_take_their_owners_room(settings: Settings, lxd: Fa
     """Past it the publish fails, and its image is dropped."""
     server.add("debian", "bookworm", aliases="debian/12", metadata=metadata("big"), squashfs=noise(3_000_000))
     async with open_core(settings.model_copy(update={"tenant_images": "5MiB"}), lxd=lxd) as core:
-        await core.market.ready()
+        await core.images.ready()
         alice = await add_user(core, "alice")
         await finish(core, await core.containers.create(alice, "web1", "debian12", *SIZES))
         await finish(core, await core.containers.stop(alice, "web1", force=True))
@@ -309,12 +311,12 @@ async def test_a_publish_that_was_cut_short_is_finished_by_the_next_process(
 ) -> None:
     """With one image, whether LXD had made it or not."""
     async with open_core(settings, lxd=lxd) as first:
-        await first.market.ready()
+        await first.images.ready()
         alice = await add_user(first, "alice")
         await finish(first, await first.containers.create(alice, "web1", ALIAS, *SIZES))
         await finish(first, await first.containers.stop(alice, "web1", force=True))
         lxd.delay("set_alias", 60)
-        operation = await first.market.publish(alice, "web1", "mine")
+        operation = await first.images.publish(alice, "web1", "mine")
 
         async def made() -> bool:
             return any(i.properties.get("user.openlxd.op") == operation.id for i in await lxd.images())
@@ -324,4 +326,4 @@ async def test_a_publish_that_was_cut_short_is_finished_by_the_next_process(
     async with open_core(settings, lxd=lxd) as second:
         assert (await finish(second, operation)).status is OperationStatus.DONE
         assert len([i for i in await lxd.images() if "user.openlxd.op" in i.properties]) == 1
-        assert "private/alice/mine" in [image.alias for image in await second.market.images(alice)]
+        assert "private/alice/mine" in [image.alias for image in await second.images.overview(alice)]

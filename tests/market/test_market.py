@@ -20,7 +20,7 @@ from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.errors import ConfigurationError, ImageSourceUnavailable, ValidationFailed
 from openlxd_core.domain.text import is_plain
 from openlxd_core.market import source
-from openlxd_core.services import market
+from openlxd_core.services.images import catalogue
 from openlxd_core.settings import Settings, load_settings
 from openlxd_core.storage import models
 from tests.market.conftest import metadata
@@ -30,7 +30,7 @@ from tests.support.simplestreams import INDEX, PRODUCTS, ImageServer
 
 
 def aliases(core: Core) -> set[str]:
-    return {offer.alias for offer in core.market.offers(SYSTEM) if offer.published}
+    return {offer.alias for offer in core.images.offers(SYSTEM) if offer.published}
 
 
 EVERY = {
@@ -42,22 +42,22 @@ EVERY = {
 async def test_the_catalogue_is_the_servers(core: Core, alice: Actor) -> None:
     """Everything that it offers; filters say what there is to choose from; the promised and unpublished are told."""
     assert aliases(core) == EVERY
-    state = core.market.catalogue_state()
+    state = core.images.catalogue_state()
     assert (state.stale, state.reason, state.offers) == (False, "", len(EVERY))
     assert state.fetched_at is not None
-    filters = core.market.filters(alice)
+    filters = core.images.filters(alice)
     assert filters["architecture"] == ["amd64", "arm64"]
     assert "cloud" in filters["variant"]
-    unpublished = [offer for offer in core.market.offers(alice, "ubuntu") if not offer.published]
+    unpublished = [offer for offer in core.images.offers(alice, "ubuntu") if not offer.published]
     assert {offer.alias for offer in unpublished} == {"ubuntu/18.04", "ubuntu/20.04", "ubuntu/24.04"}
 
 
 async def test_what_has_not_changed_is_not_sent_again(core: Core, server: ImageServer) -> None:
     """The second question is a conditional one; the copy counts as fresh from then."""
-    before = core.market.catalogue_state().fetched_at
-    await core.market.refresh(SYSTEM)
+    before = core.images.catalogue_state().fetched_at
+    await core.images.refresh(SYSTEM)
     assert server.headers[-1]["if-none-match"]
-    after = core.market.catalogue_state().fetched_at
+    after = core.images.catalogue_state().fetched_at
     assert before is not None
     assert after is not None
     assert after > before
@@ -69,7 +69,7 @@ async def test_a_new_image_is_there_after_a_refresh(core: Core, server: ImageSer
     server.add("fedora", "44")
     del server.products["rockylinux:9:amd64:default"]
     server.publish()
-    await core.market.refresh(SYSTEM)
+    await core.images.refresh(SYSTEM)
     assert aliases(core) == EVERY - {"rockylinux/9"} | {"fedora/44"}
 
 
@@ -94,18 +94,18 @@ async def test_the_old_copy_goes_on_while_the_server_fails(
     monkeypatch.setattr(source, "LIST_SECONDS", 0.5)
     monkeypatch.setattr(source, "INDEX_BYTES_MOST", 1_000_000)
     monkeypatch.setattr(source, "PRODUCTS_BYTES_MOST", 1_000_000)
-    before = core.market.catalogue_state().fetched_at
+    before = core.images.catalogue_state().fetched_at
     server.break_(path, kind, at, text)
-    await core.market.refresh(SYSTEM)
-    state = core.market.catalogue_state()
+    await core.images.refresh(SYSTEM)
+    state = core.images.catalogue_state()
     assert state.stale
     assert is_plain(state.reason)
     assert state.reason
     assert state.fetched_at == before
     assert aliases(core) == EVERY
     server.faults.clear()
-    await core.market.refresh(SYSTEM)
-    assert core.market.catalogue_state().stale is False
+    await core.images.refresh(SYSTEM)
+    assert core.images.catalogue_state().stale is False
     assert aliases(core) == EVERY
 
 
@@ -114,8 +114,8 @@ async def test_gzip_is_understood(core: Core, server: ImageServer) -> None:
     server.add("fedora", "44")
     for path in (INDEX, PRODUCTS):
         server.break_(path, "gzip")
-    await core.market.refresh(SYSTEM)
-    assert not core.market.catalogue_state().stale
+    await core.images.refresh(SYSTEM)
+    assert not core.images.catalogue_state().stale
     assert "fedora/44" in aliases(core)
 
 
@@ -123,25 +123,25 @@ async def test_a_list_of_five_megabytes_is_read_and_an_index_of_five_is_not(core
     """A list may be long; an index that is names something else than images."""
     server.add("fedora", "44")
     server.files[PRODUCTS] = server.files[PRODUCTS][:-1] + b" " * 5_000_000 + b"}"
-    await core.market.refresh(SYSTEM)
+    await core.images.refresh(SYSTEM)
     assert "fedora/44" in aliases(core)
     server.files[INDEX] += b" " * 5_000_000
-    await core.market.refresh(SYSTEM)
-    assert core.market.catalogue_state().stale
+    await core.images.refresh(SYSTEM)
+    assert core.images.catalogue_state().stale
     assert "fedora/44" in aliases(core)
 
 
 async def test_without_a_server_and_a_copy_there_is_a_reason(tmp_path: Path, lxd: FaultyLxd) -> None:
     """Nothing is said to be unpublished, and an import says what is the matter."""
     async with open_core(make_settings(tmp_path, images_url="http://127.0.0.1:9"), lxd=lxd) as core:
-        await core.market.ready()
-        assert core.market.offers(SYSTEM) == []
-        state = core.market.catalogue_state()
+        await core.images.ready()
+        assert core.images.offers(SYSTEM) == []
+        state = core.images.catalogue_state()
         assert state.stale
         assert state.fetched_at is None
         assert "127.0.0.1:9" in state.reason
         with pytest.raises(ImageSourceUnavailable):
-            await core.market.import_image(SYSTEM, "alpine319")
+            await core.images.import_image(SYSTEM, "alpine319")
 
 
 async def test_a_restart_without_the_server_still_has_the_catalogue(
@@ -149,37 +149,37 @@ async def test_a_restart_without_the_server_still_has_the_catalogue(
 ) -> None:
     """From the disk."""
     async with open_core(settings, lxd=lxd) as core:
-        await core.market.ready()
+        await core.images.ready()
     await server.stop()
     async with open_core(settings, lxd=lxd) as core:
-        await core.market.ready()
+        await core.images.ready()
         assert aliases(core) == EVERY
 
 
 async def test_a_spoilt_copy_on_disk_is_fetched_anew(settings: Settings, server: ImageServer, lxd: FaultyLxd) -> None:
     """Cut by a crash, or by a full disk."""
     async with open_core(settings, lxd=lxd, background=False) as core:
-        await core.market.ready()
+        await core.images.ready()
     for path in (settings.state_dir / "market" / "lists").glob("*.0.json"):
         path.write_bytes(path.read_bytes()[:50])
     async with open_core(settings, lxd=lxd, background=False) as core:
-        await core.market.ready()
-        await core.market.refresh(SYSTEM)
+        await core.images.ready()
+        await core.images.refresh(SYSTEM)
         assert aliases(core) == EVERY
 
 
 async def test_two_processes_share_one_copy(settings: Settings, server: ImageServer, lxd: FaultyLxd) -> None:
     """What one refreshes, flags or imports the other shows, soon."""
     async with open_core(settings, lxd=lxd) as one, open_core(settings, lxd=lxd) as other:
-        await one.market.ready()
-        await other.market.ready()
+        await one.images.ready()
+        await other.images.ready()
         server.add("fedora", "44")
-        await one.market.refresh(SYSTEM)
+        await one.images.refresh(SYSTEM)
         await eventually(lambda: "fedora/44" in aliases(other), "the other has it")
-        await one.market.pin(SYSTEM, "fedora/44", True)
-        await eventually(lambda: other.market.offers(SYSTEM)[0].alias == "fedora/44", "the other shows it first")
-        await finish(one, await one.market.import_image(SYSTEM, "alpine319"))
-        await eventually(lambda: other.market.offers(SYSTEM, "alpine/3.19")[0].held, "the other knows it is here")
+        await one.images.pin(SYSTEM, "fedora/44", True)
+        await eventually(lambda: other.images.offers(SYSTEM)[0].alias == "fedora/44", "the other shows it first")
+        await finish(one, await one.images.import_image(SYSTEM, "alpine319"))
+        await eventually(lambda: other.images.offers(SYSTEM, "alpine/3.19")[0].held, "the other knows it is here")
 
 
 async def test_several_servers_are_one_market(tmp_path: Path, server: ImageServer, lxd: FaultyLxd) -> None:
@@ -188,14 +188,14 @@ async def test_several_servers_are_one_market(tmp_path: Path, server: ImageServe
         second.add("fedora", "44", metadata=metadata("fedora"))
         settings = make_settings(tmp_path, images_url=f"{server.url}, {second.url}/")
         async with open_core(settings, lxd=lxd) as core:
-            await core.market.ready()
+            await core.images.ready()
             assert aliases(core) == EVERY | {"fedora/44"}
-            ended = await finish(core, await core.market.import_image(SYSTEM, "fedora44"))
+            ended = await finish(core, await core.images.import_image(SYSTEM, "fedora44"))
             assert ended.status == "done", ended.error
             server.break_("*", "status", text="500 No")
             second.add("fedora", "45")
-            await core.market.refresh(SYSTEM)
-            assert core.market.catalogue_state().stale
+            await core.images.refresh(SYSTEM)
+            assert core.images.catalogue_state().stale
             assert aliases(core) == EVERY | {"fedora/44", "fedora/45"}
 
 
@@ -231,14 +231,14 @@ async def test_a_private_mirror_is_believed_by_its_ca_alone(tmp_path: Path, lxd:
         for name, given, offered in (("a", None, set()), ("b", ca, {"alpine/3.20"}), ("c", tmp_path / "no", set())):
             settings = make_settings(tmp_path / name, images_url=mirror.url, images_ca=given)
             async with open_core(settings, lxd=lxd) as core:
-                await core.market.ready()
+                await core.images.ready()
                 assert aliases(core) == offered
-                assert core.market.catalogue_state().stale is (not offered)
+                assert core.images.catalogue_state().stale is (not offered)
                 if offered:
                     plain.files = dict(mirror.files)
                     mirror.break_(PRODUCTS, "redirect", text=f"{plain.url}{PRODUCTS}")
-                    await core.market.refresh(SYSTEM)
-                    assert core.market.catalogue_state().stale
+                    await core.images.refresh(SYSTEM)
+                    assert core.images.catalogue_state().stale
                     assert plain.asked[PRODUCTS] == 0
                     mirror.faults.clear()
 
@@ -263,7 +263,7 @@ async def test_browsing_asks_nobody(core: Core, server: ImageServer, lxd: Faulty
     """A key press in the search costs neither the server nor LXD anything."""
     asked, calls = dict(server.asked), sum(lxd.calls.values())
     for text in ("u", "ub", "ubu", "ubuntu", "ubuntu 22"):
-        assert core.market.offers(alice, text)[0].distribution == "ubuntu"
+        assert core.images.offers(alice, text)[0].distribution == "ubuntu"
     assert server.asked == asked
     assert sum(lxd.calls.values()) <= calls + 2  # the background's own look at LXD may fall into it
 
@@ -273,17 +273,17 @@ async def test_refreshes_that_meet_are_one(
 ) -> None:
     """Ten sessions that press the key ask the server once; while it fails, tenants do not make it worse."""
     asked = server.asked[INDEX]
-    await asyncio.gather(*(core.market.refresh(SYSTEM) for _ in range(10)))
+    await asyncio.gather(*(core.images.refresh(SYSTEM) for _ in range(10)))
     assert server.asked[INDEX] == asked + 1
-    await core.market.refresh(alice)
+    await core.images.refresh(alice)
     assert server.asked[INDEX] == asked + 1  # it is fresh enough for a tenant
-    monkeypatch.setattr(market, "TENANT_REFRESH", dt.timedelta(0))
-    await core.market.refresh(alice)
+    monkeypatch.setattr(catalogue, "TENANT_REFRESH", dt.timedelta(0))
+    await core.images.refresh(alice)
     assert server.asked[INDEX] == asked + 2
     server.break_("*", "status", text="500 No")
-    await core.market.refresh(alice)
+    await core.images.refresh(alice)
     asked = server.asked[INDEX]
-    await core.market.refresh(alice)
+    await core.images.refresh(alice)
     assert server.asked[INDEX] == asked
 
 
@@ -292,9 +292,9 @@ async def test_the_unknown_is_unknown(core: Core, alice: Actor) -> None:
     from openlxd_core.domain.errors import NotFound
 
     with pytest.raises(NotFound):
-        await core.market.info(alice, "nothing/1")
+        await core.images.info(alice, "nothing/1")
     with pytest.raises(ValidationFailed) as told:
-        await core.market.import_image(alice, "\x1b]0;x\x07evil")
+        await core.images.import_image(alice, "\x1b]0;x\x07evil")
     assert is_plain(str(told.value))
     assert json.dumps(str(told.value))
 
@@ -312,7 +312,7 @@ async def test_a_slow_server_does_not_keep_the_rows_from_following_lxd(
             return "by/hand" in [row.alias for row in await models.Image.all()]
 
         await eventually(there, "the row is there")
-        assert core.market.catalogue_state().refreshing
+        assert core.images.catalogue_state().refreshing
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import Forbidden, ImageSourceUnavailable, OpenLXDError, ValidationFailed
 from openlxd_core.domain.image import ImageStatus
 from openlxd_core.domain.operation import OperationStatus
-from openlxd_core.services import market
+from openlxd_core.services.images import catalogue
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from tests.support.core import add_user, finish, make_settings
@@ -68,9 +68,9 @@ async def test_importing_what_is_here_succeeds_at_once(tmp_path: Path, holding: 
     async with black_hole() as url, open_core(make_settings(tmp_path, images_url=url), lxd=holding) as core:
         alice = await add_user(core, "alice")
         async with asyncio.timeout(AT_ONCE):
-            operation = await core.market.import_image(alice, "debian12")
+            operation = await core.images.import_image(alice, "debian12")
             assert (operation.status, operation.target, operation.progress) == (OperationStatus.DONE, "debian/12", 100)
-            info = await core.market.info(alice, "debian/bookworm")
+            info = await core.images.info(alice, "debian/bookworm")
         assert info.image is not None
         assert (info.image.alias, info.image.status) == ("debian/12", ImageStatus.IMPORTED)
         held = {image.fingerprint for image in await holding.images()}
@@ -81,12 +81,12 @@ async def test_what_is_here_for_another_machine_or_variant_is_not_what_was_asked
     tmp_path: Path, holding: FaultyLxd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor is what is not here at all: the answer is that the server is away, not that there is no such image."""
-    monkeypatch.setattr(market, "READY_SECONDS", 0.3)
+    monkeypatch.setattr(catalogue, "READY_SECONDS", 0.3)
     async with open_core(make_settings(tmp_path, images_url="http://127.0.0.1:9"), lxd=holding) as core:
         alice = await add_user(core, "alice")
         for wanted in (("debian/12", "arm64", None), ("debian/12", None, "cloud"), ("gentoo", None, None)):
             with pytest.raises(ImageSourceUnavailable):
-                await core.market.import_image(alice, *wanted)
+                await core.images.import_image(alice, *wanted)
         with pytest.raises(ImageSourceUnavailable):
             await core.containers.create(alice, "web1", "gentoo", 1, 512, 5120)
         assert await models.Operation.filter(kind="image.import").count() == 0
@@ -96,7 +96,7 @@ async def test_without_any_image_server_what_is_here_can_be_imported_again(tmp_p
     """``OPENLXD_IMAGES_URL=off`` is no fault; what is not here is not an image then."""
     async with open_core(make_settings(tmp_path), lxd=holding) as core:
         alice = await add_user(core, "alice")
-        assert (await core.market.import_image(alice, "debian/12")).status is OperationStatus.DONE
+        assert (await core.images.import_image(alice, "debian/12")).status is OperationStatus.DONE
         with pytest.raises(ValidationFailed):
             await core.containers.create(alice, "web1", "gentoo", 1, 512, 5120)
 
@@ -106,12 +106,12 @@ async def test_a_tenant_who_may_not_import_is_still_refused(tmp_path: Path, hold
     async with open_core(make_settings(tmp_path, tenant_import="off"), lxd=holding) as core:
         alice = await add_user(core, "alice")
         with pytest.raises(Forbidden):
-            await core.market.import_image(alice, "debian/12")
+            await core.images.import_image(alice, "debian/12")
         await finish(core, await core.containers.create(alice, "web1", "debian/12", 1, 512, 5120))
         await finish(core, await core.containers.stop(alice, "web1"))
-        await finish(core, await core.market.publish(alice, "web1", "mine"))
+        await finish(core, await core.images.publish(alice, "web1", "mine"))
         with pytest.raises(OpenLXDError):
-            await core.market.import_image(SYSTEM, "private/alice/mine")
+            await core.images.import_image(SYSTEM, "private/alice/mine")
 
 
 async def test_an_older_build_serves_while_the_server_is_away_and_the_newer_comes_when_it_is_back(
@@ -120,26 +120,26 @@ async def test_an_older_build_serves_while_the_server_is_away_and_the_newer_come
     """A catalogue from before, a newer build in it, and a server that has gone: what is here counts as imported."""
     async with open_core(settings, lxd=lxd) as core:
         alice = await add_user(core, "alice")
-        await core.market.ready()
-        first = await finish(core, await core.market.import_image(alice, "debian/12"))
+        await core.images.ready()
+        first = await finish(core, await core.images.import_image(alice, "debian/12"))
         assert first.status is OperationStatus.DONE
         server.add("debian", "bookworm", aliases="debian/bookworm,debian/12", serial="20991231_0000", metadata=b"new")
         server.publish()
-        await core.market.refresh(SYSTEM)
+        await core.images.refresh(SYSTEM)
         port = int(server.url.rpartition(":")[2])
         await server.stop()
-        await core.market.refresh(SYSTEM)
-        assert core.market.catalogue_state().stale
+        await core.images.refresh(SYSTEM)
+        assert core.images.catalogue_state().stale
         async with asyncio.timeout(AT_ONCE):
-            again = await core.market.import_image(alice, "debian/12")
+            again = await core.images.import_image(alice, "debian/12")
         assert again.status is OperationStatus.DONE
         assert again.args["fingerprint"] == first.args["fingerprint"]
         operation = await core.containers.create(alice, "web1", "debian/bookworm", 1, 512, 5120)
         assert (await finish(core, operation)).status is OperationStatus.DONE
         await server.start(port)
-        await core.market.refresh(SYSTEM)
-        assert not core.market.catalogue_state().stale
-        newer = await core.market.import_image(alice, "debian/12")
+        await core.images.refresh(SYSTEM)
+        assert not core.images.catalogue_state().stale
+        newer = await core.images.import_image(alice, "debian/12")
         assert newer.args.get("fingerprint") != first.args["fingerprint"]  # it is fetched, as ever
 
 
@@ -149,8 +149,8 @@ async def test_a_downloaded_image_is_found_by_what_the_server_called_it(
     """Its own metadata says neither distribution nor release (this server's do not): the row remembers them."""
     async with open_core(settings, lxd=lxd) as core:
         alice = await add_user(core, "alice")
-        await core.market.ready()
-        assert (await finish(core, await core.market.import_image(alice, "rocky9"))).status is OperationStatus.DONE
+        await core.images.ready()
+        assert (await finish(core, await core.images.import_image(alice, "rocky9"))).status is OperationStatus.DONE
     await server.stop()
     for copy in (settings.state_dir / "market" / "lists").rglob("*"):
         if copy.is_file():

@@ -131,7 +131,11 @@ class FakeMarket:
         ]  # fmt: skip
         return sorted(found, key=lambda o: not o.pinned)
 
-    async def images(self, _actor: Actor) -> Sequence[Image]:
+    async def list(self, _actor: Actor) -> Sequence[Image]:
+        """What LXD holds."""
+        return self.core.aliases
+
+    async def overview(self, _actor: Actor) -> Sequence[Image]:
         """What is here, and what is on its way."""
         core = self.core
         here = [

@@ -168,7 +168,7 @@ class FakeCore:
         self.feed = FakeFeed()
         self.live = FakeLive()
         self.auth = self.accounts = self.keys = self.quotas = self.containers = self
-        self.operations = self.images = self.audit = self
+        self.operations = self.audit = self
         self.rows: dict[str, Container] = {}
         self.under_way: dict[str, Operation] = {}
         self.aliases: list[Image] = [
@@ -182,7 +182,7 @@ class FakeCore:
         self.calls: list[tuple[Any, ...]] = []
         self.strays: list[Any] = []
         self.settings = SimpleNamespace(images_servers=["https://images.example.org"])
-        self.market = FakeMarket(self)
+        self.images = self.market = FakeMarket(self)
         self.snapshots = FakeSnapshots(self)
         self.preferences = FakePreferences(self)
         self.fails: OpenLXDError | None = None
@@ -331,24 +331,13 @@ class FakeOperations:
     async def cancel(self, actor: Actor, operation_id: str) -> Operation:
         """Give it up."""
         self.core.calls.append(("cancel", operation_id))
-        return await self.core.market.give_up(operation_id)
+        return await self.core.images.give_up(operation_id)
 
     async def get(self, _actor: Actor, operation_id: str) -> Operation:
         """One of them."""
         if operation_id not in self.core.under_way:
             raise NotFound("There is no such operation.")
         return self.core.under_way[operation_id]
-
-
-class FakeImages:
-    """The images service."""
-
-    def __init__(self, core: FakeCore) -> None:
-        self.core = core
-
-    async def list(self, _actor: Actor) -> Sequence[Image]:
-        """What LXD holds."""
-        return self.core.aliases
 
 
 class FakeQuotas:
@@ -469,7 +458,6 @@ def fake_core() -> FakeCore:
     core = FakeCore()
     core.containers = FakeContainers(core)  # type: ignore[assignment]
     core.operations = FakeOperations(core)  # type: ignore[assignment]
-    core.images = FakeImages(core)  # type: ignore[assignment]
     core.quotas = FakeQuotas(core)  # type: ignore[assignment]
     core.keys = FakeKeys(core)  # type: ignore[assignment]
     core.accounts = FakeAccounts(core)  # type: ignore[assignment]

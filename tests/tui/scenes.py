@@ -55,9 +55,9 @@ def _hosting(core: FakeCore) -> None:
 
 def _market(core: FakeCore) -> None:
     a_busy_day(core)
-    core.market.open()
-    core.market.newer = {"alpine/3.21"}
-    core.market.pinned = {"debian/12"}
+    core.images.open()
+    core.images.newer = {"alpine/3.21"}
+    core.images.pinned = {"debian/12"}
     core.under_way["op-ubuntu/22.04"] = operation(
         "ubuntu/22.04", Kind.IMPORT, id="op-ubuntu/22.04", stage="download", progress=42,
         detail={"rate": 3_250_000, "seconds_left": 37},
@@ -66,20 +66,20 @@ def _market(core: FakeCore) -> None:
 
 def _market_of_an_admin(core: FakeCore) -> None:
     _market(core)
-    core.market.hidden = {"archlinux/current"}
+    core.images.hidden = {"archlinux/current"}
 
 
 def _market_stale(core: FakeCore) -> None:
     _market(core)
     reason = "The image server images.example.org does not answer."
-    core.market.state = replace(core.market.state, fetched_at=NOW - timedelta(hours=7), stale=True, reason=reason)
+    core.images.state = replace(core.images.state, fetched_at=NOW - timedelta(hours=7), stale=True, reason=reason)
 
 
 def _market_away(core: FakeCore) -> None:
-    core.market.open([])
+    core.images.open([])
     core.aliases = []
     reason = "The image server images.example.org does not answer."
-    core.market.state = CatalogueState(None, True, reason, 0)
+    core.images.state = CatalogueState(None, True, reason, 0)
 
 
 def _market_none(core: FakeCore) -> None:

@@ -68,7 +68,7 @@ def crowded(core: FakeCore) -> None:
         status=AccountStatus.SUSPENDED, suspended_reason="Unpaid since October; three reminders were sent. " * 3,
     )  # fmt: skip
     offers = [offer("debian/12", "bookworm"), offer("ubuntu/24.04/desktop-with-a-long-variant/amd64", "noble")]
-    core.market.open([*offers, *(offer(f"linux/{n}/cloud", size_bytes=10**n) for n in range(5, 13))])
+    core.images.open([*offers, *(offer(f"linux/{n}/cloud", size_bytes=10**n) for n in range(5, 13))])
     core.aliases += [image("opensuse/tumbleweed/desktop-kde-with-everything")]
     first = next(iter(sorted(core.rows)))
     for index, name in enumerate(["s" * 40, "before-upgrade", "升级之前"]):

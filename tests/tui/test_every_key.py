@@ -90,17 +90,17 @@ def stray(core: FakeCore) -> None:
 
 
 def market(core: FakeCore) -> None:
-    core.market.open()
+    core.images.open()
 
 
 def importing(core: FakeCore) -> None:
-    core.market.open()
+    core.images.open()
     op = operation("alpine/3.21", Kind.IMPORT, id="op-alpine", user_id=9, stage="download", progress=42)
     core.under_way[op.id] = op
 
 
 def bare_market(core: FakeCore) -> None:
-    core.market.open([])
+    core.images.open([])
     core.aliases = []
 
 

@@ -120,8 +120,8 @@ async def test_arrows_walk_past_a_closed_list(make_app: MakeApp) -> None:
 async def test_an_empty_list_is_walked_past(core: FakeCore, make_app: MakeApp) -> None:
     """Where there is no image at all, the arrows still lead on."""
     core.aliases = []
-    core.market.open([])
-    core.market.state = CatalogueState(None, True, "", 0)
+    core.images.open([])
+    core.images.state = CatalogueState(None, True, "", 0)
     app = make_app()
     async with app.run_test(size=(100, 30)) as pilot:
         await open_form(app, pilot, CreateForm, "n")

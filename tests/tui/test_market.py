@@ -41,7 +41,7 @@ async def enter(app: OpenLXDApp, pilot: Pilot[None]) -> MarketPage:
 @pytest.fixture
 def stocked(core: FakeCore) -> FakeCore:
     """A core whose market has something of everything."""
-    core.market.open()
+    core.images.open()
     return core
 
 
@@ -78,7 +78,7 @@ async def test_each_key_of_the_search_narrows_both_lists(stocked: FakeCore, make
 
 async def test_a_keystroke_draws_only_lines_in_view(core: FakeCore, make_app: MakeApp) -> None:
     """Of 5,000 images the search paints what fits on the terminal and not a line more."""
-    core.market.open([offer(f"linux/{number}") for number in range(5000)])
+    core.images.open([offer(f"linux/{number}") for number in range(5000)])
     app = make_app()
     async with app.run_test(size=(100, 30)) as pilot:
         page = await enter(app, pilot)
@@ -356,7 +356,7 @@ async def test_an_empty_catalogue_says_what_to_do(
 ) -> None:
     """Without offers the screen tells why, and what one can press."""
     core.settings.images_servers = servers
-    core.market.state = state
+    core.images.state = state
     app = make_app()
     async with app.run_test(size=(100, 30)) as pilot:
         await enter(app, pilot)

@@ -75,7 +75,7 @@ async def test_an_image_is_imported_watched_used_and_deleted(core: Core, server:
         await until(watcher, lambda: "made from it: web1" in screen_text(other))
         await watcher.press(*"alpine/3.19", "enter")
         await until(watcher, lambda: theirs.offer is not None and not theirs.offer.held)
-    assert await core.market.images(boss) == []
+    assert await core.images.overview(boss) == []
 
 
 async def test_a_create_imports_what_it_needs(core: Core) -> None:
@@ -89,7 +89,7 @@ async def test_a_create_imports_what_it_needs(core: Core) -> None:
         await until(pilot, lambda: "imported first" in screen_text(app))
         await pilot.press(*"web1", "enter")
         await until(pilot, lambda: app.screen is page(app) and "● running" in screen_text(app))
-    assert [image.alias for image in await core.market.images(alice)] == ["debian/12"]
+    assert [image.alias for image in await core.images.overview(alice)] == ["debian/12"]
 
 
 async def test_an_import_is_cancelled_by_key(core: Core, server: ImageServer) -> None:
@@ -106,7 +106,7 @@ async def test_an_import_is_cancelled_by_key(core: Core, server: ImageServer) ->
         await pilot.press("x")
         await until(pilot, lambda: not mine._progress)
         await until(pilot, lambda: mine.check_action("import", ()))
-    assert await core.market.images(alice) == []
+    assert await core.images.overview(alice) == []
 
 
 async def test_snapshots_and_an_image_of_one(core: Core) -> None:
@@ -134,9 +134,9 @@ async def test_snapshots_and_an_image_of_one(core: Core) -> None:
         await until(pilot, lambda: "On this host 2" in screen_text(app))
         await pilot.press("tab")
         await until(pilot, lambda: "private/alice/mine" in screen_text(app) or "alice/mine" in screen_text(app))
-    images = await core.market.images(alice)
+    images = await core.images.overview(alice)
     assert [image.status for image in images] == [ImageStatus.IMPORTED] * 2
-    assert [image.alias for image in await core.market.images(bob)] == ["debian/12"]
+    assert [image.alias for image in await core.images.overview(bob)] == ["debian/12"]
 
 
 async def test_a_container_is_reinstalled_from_an_image_that_is_not_here(core: Core) -> None:

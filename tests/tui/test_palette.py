@@ -79,7 +79,7 @@ async def test_what_cannot_act_now_says_why(core: FakeCore, make_app: MakeApp) -
 async def test_containers_and_images_are_gone_to_by_name(core: FakeCore, make_app: MakeApp) -> None:
     """A container from another screen, past a filter; an image of the catalogue, whatever narrows it."""
     a_busy_day(core)
-    core.market.open()
+    core.images.open()
     app = make_app()
     async with app.run_test(size=(120, 30)) as pilot:
         await until(pilot, lambda: page(app).table.rows)

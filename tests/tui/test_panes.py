@@ -135,20 +135,20 @@ async def test_why_an_image_server_does_not_answer_is_said_in_full(
     core: FakeCore, make_app: MakeApp, size: tuple[int, int], language: str
 ) -> None:
     """In the empty catalogue, and above an old copy of it."""
-    core.market.open([])
+    core.images.open([])
     core.aliases = []
-    core.market.state = replace(core.market.state, fetched_at=None, stale=True, reason=FAULT)
+    core.images.state = replace(core.images.state, fetched_at=None, stale=True, reason=FAULT)
     app = make_app(language=language)
     async with app.run_test(size=size) as pilot:
         await pilot.press("3")
         await until(pilot, lambda: isinstance(app.screen, MarketPage) and app.screen._ready)
         await until(pilot, lambda: squeezed(FAULT) in squeezed(screen_text(app)))
-        core.market.open()
-        core.market.state = replace(core.market.state, fetched_at=NOW, stale=True, reason=FAULT)
+        core.images.open()
+        core.images.state = replace(core.images.state, fetched_at=NOW, stale=True, reason=FAULT)
         core.feed.send("image", "catalogue", "", None)
         await until(pilot, lambda: "debian/12" in screen_text(app))
         await until(pilot, lambda: squeezed(FAULT) in squeezed(screen_text(app)))
-        core.market.state = replace(core.market.state, stale=False, reason="")
+        core.images.state = replace(core.images.state, stale=False, reason="")
         core.feed.send("image", "catalogue", "", None)
         await until(pilot, lambda: "images.example-of" not in screen_text(app))
 
@@ -163,7 +163,7 @@ async def test_what_is_wrong_with_lxd_is_said_in_full(core: FakeCore, make_app: 
 
 async def test_the_details_of_an_image_scroll_too(core: FakeCore, make_app: MakeApp) -> None:
     """Down to the server it comes from."""
-    core.market.open()
+    core.images.open()
     app = make_app()
     async with app.run_test(size=(118, 12)) as pilot:
         await pilot.press("3")

@@ -166,7 +166,7 @@ SCREENS: dict[str, tuple[type, str, tuple[str, ...]]] = {
 async def test_the_arrow_points_the_way_that_the_values_run(core: FakeCore, make_app: MakeApp, screen: str) -> None:
     """In every table: ▴ has the smallest value at the top, ▾ the largest, as file managers and monitors show it."""
     a_busy_day(core)
-    core.market.open()
+    core.images.open()
     core.snapshots.add("blog", "one", days=3)
     core.snapshots.add("blog", "two", days=2)
     _page, name, keys = SCREENS[screen]
@@ -294,7 +294,7 @@ async def test_a_user_and_a_key_just_added_are_under_the_cursor(core: FakeCore, 
 
 async def test_an_imported_image_is_under_the_cursor_of_this_host(core: FakeCore, make_app: MakeApp) -> None:
     """Tab after an import leads to its row."""
-    core.market.open()
+    core.images.open()
     app = make_app()
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("3")

@@ -27,12 +27,12 @@ from openlxd_core.lxd.gateway import (
     LxdEvent,
     LxdGateway,
 )
-from openlxd_core.services import steps
 from openlxd_core.services.failed_creates import is_not_ours
 from openlxd_core.services.feed import Feed, announce
-from openlxd_core.services.operations import Operations
-from openlxd_core.services.records import pack_message, unpack_message
-from openlxd_core.services.runner import Runner, to_state
+from openlxd_core.services.operations.kinds.instances import find_instance
+from openlxd_core.services.operations.runner import Runner
+from openlxd_core.services.operations.store import Operations
+from openlxd_core.services.records import pack_message, to_state, unpack_message
 from openlxd_core.services.workers import Workers
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
@@ -49,14 +49,22 @@ Place = tuple[str, str]
 class Reconciler:
     """Keeps the database and LXD in step."""
 
-    def __init__(self, lxd: LxdGateway, operations: Operations, runner: Runner, workers: Workers, feed: Feed) -> None:
+    def __init__(
+        self,
+        lxd: LxdGateway,
+        operations: Operations,
+        runner: Runner,
+        workers: Workers,
+        feed: Feed,
+        keep_suspended: Callable[[int], Awaitable[None]],
+    ) -> None:
+        """``keep_suspended`` stops a suspended container that runs, by its id."""
         self._lxd = lxd
         self._operations = operations
         self._runner = runner
         self._workers = workers
         self._feed = feed
-        self.keep_suspended: Callable[[int], Awaitable[None]] | None = None
-        """Stops a suspended container that runs, by its id; set by the wiring."""
+        self._keep_suspended = keep_suspended
         self._wake = asyncio.Event()
         self._everything = True
         self._places: set[Place] = set()
@@ -113,7 +121,7 @@ class Reconciler:
     async def _round(self, full: bool) -> None:
         for operation_id in await self._operations.adopt_orphans():
             log.info("operation_taken_over", operation=operation_id)
-            self._runner.start(operation_id)
+            self._runner.resume(operation_id)
         if full or self._everything:
             self._everything = False
             try:
@@ -142,7 +150,7 @@ class Reconciler:
 
     async def _reconcile_one(self, project: str, name: str) -> None:
         row = await models.Container.filter(project=project, name=name).first()
-        instance = await steps.look(self._lxd, project, name)
+        instance = await find_instance(self._lxd, project, name)
         if row is not None:
             await self._settle(row, instance)
             await self._settle_snapshots(row, instance)
@@ -164,8 +172,8 @@ class Reconciler:
         differs = any(getattr(row, key) != value for key, value in values.items())
         if differs and not await self._store(row, values):
             self._places.add((row.project, row.name))  # somebody wrote meanwhile: look again
-        elif row.suspended_by and values.get("status") in (State.RUNNING, State.FROZEN) and self.keep_suspended:
-            await self.keep_suspended(row.id)  # LXD's autostart, or a person with lxc
+        elif row.suspended_by and values.get("status") in (State.RUNNING, State.FROZEN):
+            await self._keep_suspended(row.id)  # LXD's autostart, or a person with lxc
         if state is not None and state.status == "running" and not (state.ipv4 and state.ipv6):
             self._look_later((row.project, row.name))
         else:

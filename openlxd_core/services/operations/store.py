@@ -1,18 +1,19 @@
-"""Operations: rows that say what was meant, how far it got and how it ended."""
+"""The operations' rows: what was asked for, how far it got and how it ended."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from tortoise.expressions import Q
 
 from openlxd_core.domain.actor import SYSTEM, Actor
+from openlxd_core.domain.container import Container
 from openlxd_core.domain.errors import Busy, Conflict, NotFound, OpenLXDError
 from openlxd_core.domain.listing import OperationFilter, Page, Part
 from openlxd_core.domain.operation import CANCELLABLE, ENDED, Kind, Operation, OperationStatus
@@ -23,7 +24,7 @@ from openlxd_core.services.feed import Feed, announce
 from openlxd_core.services.idempotency import note
 from openlxd_core.services.lookup import ids_of
 from openlxd_core.services.paging import Order, read_page
-from openlxd_core.services.records import pack_message, to_operation
+from openlxd_core.services.records import pack_message, to_container, to_operation
 from openlxd_core.services.workers import Workers
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
@@ -31,6 +32,23 @@ from openlxd_core.storage.transaction import transaction
 _ACTIVE = [status.value for status in OperationStatus if status not in ENDED]
 
 ORDER = Order("operations", {"created_at": datetime}, default="-created_at", id=str)
+
+
+class CancelRequested(Exception):
+    """Somebody asked for the operation to be cancelled."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An operation whose row was just written, with all that the runner needs: nothing is read twice."""
+
+    operation: Operation
+    container: Container | None = None
+    """The container that it has in hand."""
+    needs: Begun | None = None
+    """Another that it waits for."""
+    mine: bool = True
+    """Whether this process is to carry it out; one that was joined runs where it began."""
 
 
 class Operations:
@@ -103,16 +121,27 @@ class Operations:
                             return operation
         return await self.get(actor, operation_id)
 
-    async def begin(self, actor: Actor, kind: Kind, container: models.Container, args: Mapping[str, Any]) -> str:
-        """Write the intent and take the container in hand; inside a transaction. Raises Busy."""
+    async def begin(
+        self,
+        actor: Actor,
+        kind: Kind,
+        container: models.Container,
+        args: Mapping[str, Any],
+        *,
+        needs: Begun | None = None,
+    ) -> Begun:
+        """Write the intent and take the container, whose ``user`` was fetched with it, in hand; inside a transaction.
+
+        Raises Busy.
+        """
         if container.operation_id:
             raise Busy(N_("Another operation on {name} is under way. Wait until it is done."), name=container.name)
-        operation_id = await self.begin_on(actor, kind, container.name, container.user_id, args)
-        container.operation_id = operation_id
+        begun = await self.begin_on(actor, kind, container.name, container.user_id, args)
+        container.operation_id = begun.operation.id
         container.error = None
         await container.save()
         await announce("container", "updated", container.name, container.user_id)
-        return operation_id
+        return Begun(begun.operation, to_container(container), needs)
 
     async def begin_on(
         self,
@@ -123,7 +152,7 @@ class Operations:
         args: Mapping[str, Any],
         *,
         detail: str = "",
-    ) -> str:
+    ) -> Begun:
         """Write the intent of work that takes no container in hand yet; inside a transaction. ``detail`` is audited."""
         row = await models.Operation.create(
             id=str(uuid.uuid4()),
@@ -141,7 +170,11 @@ class Operations:
         await note(kind.value, row.id)
         await audit.record(actor, audit_name(kind), target, user_id=user_id, detail=detail)
         await _tell(row)
-        return row.id
+        return Begun(to_operation(row))
+
+    def joined(self, row: models.Operation) -> Begun:
+        """An operation that somebody else has begun, in this process or another."""
+        return Begun(to_operation(row), mine=row.worker == self._workers.id)
 
     async def cancel(self, actor: Actor, operation_id: str) -> Operation:
         """Ask for it to be given up, wherever it is done. One that has ended stays as it is.
@@ -178,7 +211,7 @@ class Operations:
         await _tell(row)
 
     async def cancel_requested(self, operation_id: str) -> None:
-        """Return once somebody asks for this operation to be given up."""
+        """Return once somebody asks for this operation to be cancelled."""
         async with self._feed.subscribe(SYSTEM) as changes:
             if await models.Operation.filter(id=operation_id).exclude(cancelled_by="").exists():
                 return
@@ -190,17 +223,26 @@ class Operations:
 
     @transaction
     async def progress(
-        self, operation_id: str, stage: str, percent: int, detail: Mapping[str, Any] | None = None
+        self,
+        operation_id: str,
+        stage: str,
+        percent: int,
+        detail: Mapping[str, Any] | None = None,
+        told: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Say how far it is."""
+        """Write how far it is, and call ``told`` in the same transaction. Raises CancelRequested."""
         row = await models.Operation.filter(id=operation_id).first()
         if row is None or row.status not in _ACTIVE:
             return
+        if row.cancelled_by:
+            raise CancelRequested
         row.status = OperationStatus.RUNNING.value
         row.stage, row.progress = stage, max(0, min(99, percent))
         row.detail = dict(detail) if detail is not None else None
         await row.save()
         await _tell(row)
+        if told is not None:
+            await told()
 
     @transaction
     async def attempt(self, operation_id: str) -> int:
@@ -210,8 +252,11 @@ class Operations:
         await row.save()
         return row.attempts
 
-    async def end(self, operation_id: str, error: OpenLXDError | None, *, cancelled: bool = False) -> None:
-        """Write the result, once; inside a transaction. One that is ``cancelled`` has that as its ``error``, too."""
+    async def end(self, operation_id: str, error: OpenLXDError | None, *, cancelled: bool = False) -> Operation:
+        """Write the result, once, and return it; inside a transaction.
+
+        One that is ``cancelled`` has that as its ``error``, too.
+        """
         row = await models.Operation.get(id=operation_id)
         failed = OperationStatus.CANCELLED if cancelled else OperationStatus.FAILED
         row.status = (failed if error else OperationStatus.DONE).value
@@ -232,6 +277,7 @@ class Operations:
                 detail=str(error),
             )
         await _tell(row)
+        return to_operation(row)
 
     @transaction
     async def adopt_orphans(self) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""The images that LXD holds: listed, found by the names people write, kept in step with their rows, dropped."""
+"""The images that LXD holds: listed, found by the names that people write, deleted."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
-from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.errors import Busy, NotFound, OpenLXDError, ValidationFailed
 from openlxd_core.domain.image import Image, ImageStatus, offered_architecture
 from openlxd_core.domain.operation import ENDED, Kind, OperationStatus
 from openlxd_core.domain.policy import Action, may, require
-from openlxd_core.domain.text import clean, is_plain
+from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import Instance, LxdEvent, LxdGateway, LxdImage
 from openlxd_core.market.catalogue import compact, spellings
 from openlxd_core.market.support import end_of_life, version_of
 from openlxd_core.services import audit
 from openlxd_core.services.feed import announce
+from openlxd_core.services.images.flags import Flags
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
 
@@ -32,8 +30,6 @@ log = structlog.get_logger(__name__)
 _CACHE_SECONDS = 30.0
 PRIVATE = "private/"
 """The beginning of the name of every image that is somebody's own: ``private/alice/web``."""
-SUPERSEDED = "market.superseded"
-"""The setting that remembers fingerprints of older builds, to be dropped once no container came from them."""
 _ACTIVE = [status.value for status in OperationStatus if status not in ENDED]
 _IMPORTS = [Kind.IMPORT.value, Kind.PUBLISH.value]
 
@@ -46,17 +42,16 @@ class HeldImage:
     image: LxdImage
 
 
-class Images:
+class LocalImages:
     """The local images."""
 
-    def __init__(self, lxd: LxdGateway) -> None:
+    def __init__(self, lxd: LxdGateway, flags: Flags) -> None:
         self._lxd = lxd
+        self._flags = flags
         self._cached: Sequence[LxdImage] = ()
         self._cached_until = 0.0
         self._instances: Sequence[Instance] = ()
         self._instances_until = 0.0
-        self.hidden: frozenset[str] = frozenset()
-        """The names that the operator keeps from tenants; the market keeps it."""
         self.changed = asyncio.Event()
         """Set when LXD says that its images, or the containers made from them, are others now."""
 
@@ -76,9 +71,9 @@ class Images:
             self._cached_until = time.monotonic() + _CACHE_SECONDS
         return self._cached
 
-    async def _users(self) -> Mapping[str, Sequence[tuple[str, str]]]:
+    async def users(self, *, fresh: bool = False) -> Mapping[str, Sequence[tuple[str, str]]]:
         """The containers (project, name) made from each image, by fingerprint."""
-        if time.monotonic() >= self._instances_until:
+        if fresh or time.monotonic() >= self._instances_until:
             self._instances = await self._lxd.instances()
             self._instances_until = time.monotonic() + _CACHE_SECONDS
         found: dict[str, list[tuple[str, str]]] = {}
@@ -91,7 +86,7 @@ class Images:
         if actor.is_admin:
             return True
         if not alias.startswith(PRIVATE):
-            return alias not in self.hidden
+            return alias not in self._flags.hidden
         owner = row.user_id if row is not None else None
         return owner is not None and owner == actor.user_id
 
@@ -119,7 +114,7 @@ class Images:
         }
         try:
             found = {image.alias: image for image in await self.list(actor)}
-            users = await self._users()
+            users = await self.users()
         except OpenLXDError:
             found, users = {}, {}
             for row in rows:
@@ -198,15 +193,18 @@ class Images:
         if not (image.private and may(actor, Action.IMAGE_PUBLISH, image)):
             require(actor, Action.IMAGE_MANAGE)
         await self._require_idle(image.alias)
-        held = next((h for h in await self.held(fresh=True) if image.alias in h.aliases), None)
-        if held is not None:
-            if len(held.aliases) == 1:
-                await self._lxd.delete_image(held.fingerprint)
-            else:
-                await self._lxd.delete_alias(image.alias)
-        self._cached_until = 0.0
+        await self.remove(image.alias)
         await self._forget_row(actor, image)
         return image
+
+    async def remove(self, alias: str) -> None:
+        """Have LXD delete the image that ``alias`` names, or the alias alone where the image has others."""
+        held = next((h for h in await self.held(fresh=True) if alias in h.aliases), None)
+        if held is not None and len(held.aliases) == 1:
+            await self._lxd.delete_image(held.fingerprint)
+        elif held is not None:
+            await self._lxd.delete_alias(alias)
+        self._cached_until = 0.0
 
     @transaction
     async def _require_idle(self, alias: str) -> None:
@@ -219,113 +217,6 @@ class Images:
         owner = image.user_id if image.private else None
         await audit.record(actor, "image.delete", image.alias, user_id=owner, detail=image.fingerprint)
         await announce("image", "deleted", image.alias, owner)
-
-    async def drop_unused(self) -> None:
-        """Drop older builds that a newer one has replaced, once no container came from them."""
-        row = await models.Setting.filter(key=SUPERSEDED).first()
-        if row is None or not row.value:
-            return
-        self._instances_until = 0.0
-        used = set(await self._users())
-        held = {image.fingerprint: image for image in await self.held(fresh=True)}
-        for fingerprint in list(row.value):
-            image = held.get(fingerprint)
-            if image is not None and (fingerprint in used or image.aliases):
-                if image.aliases:  # somebody gave it a name of its own: it is theirs now
-                    await self._no_longer_superseded(fingerprint)
-                continue
-            if image is not None:
-                log.info("old_image_dropped", fingerprint=fingerprint[:12])
-                await self._lxd.delete_image(fingerprint)
-            await self._no_longer_superseded(fingerprint)
-
-    async def drop_of_deleted_accounts(self) -> None:
-        """Drop the private images of accounts that were deleted: whoever has the name next must neither see them nor
-        find their names taken. Raises LxdUnavailable; what is left is dropped the next time."""
-        rows = await models.Image.filter(private=True)
-        owners = [row.user_id for row in rows if row.user_id is not None]
-        gone = {user.id for user in await models.User.filter(id__in=owners, status=AccountStatus.DELETED.value)}
-        for row in rows:
-            if row.user_id not in gone:
-                continue
-            if row.fingerprint:
-                held = next((h for h in await self.held(fresh=True) if row.alias in h.aliases), None)
-                if held is not None and len(held.aliases) == 1:
-                    await self._lxd.delete_image(held.fingerprint)
-                elif held is not None:
-                    await self._lxd.delete_alias(row.alias)
-                self._cached_until = 0.0
-            log.info("image_of_deleted_account_dropped", alias=row.alias)
-            await self._forget_private_row(row)
-
-    @transaction
-    async def _forget_private_row(self, row: models.Image) -> None:
-        if await models.Image.filter(id=row.id, user_id=row.user_id).delete():
-            await audit.record(SYSTEM, "image.delete", row.alias, user_id=row.user_id, detail=row.fingerprint)
-            await announce("image", "deleted", row.alias, row.user_id)
-
-    @transaction
-    async def _no_longer_superseded(self, fingerprint: str) -> None:
-        row = await models.Setting.filter(key=SUPERSEDED).first()
-        if row is not None:
-            row.value = [f for f in row.value if f != fingerprint]
-            await row.save()
-
-    # -- in step with LXD ------------------------------------------------------------------------------------------
-
-    async def sync(self) -> None:
-        """Bring the rows in line with what LXD holds. Raises LxdUnavailable."""
-        began = datetime.now(UTC)
-        held = {alias: image for image in await self.held(fresh=True) for alias in image.aliases}
-        if await _differs(held):
-            await self._store(held, began)
-
-    @transaction
-    async def _store(self, held: Mapping[str, LxdImage], began: datetime) -> None:
-        active = set(await _under_way())
-        rows = {row.alias: row for row in await models.Image.all()}
-        for alias, image in held.items():
-            row = rows.get(alias)
-            if alias in active or (row is not None and row.updated_at > began):
-                continue
-            if row is None:
-                if 0 < len(alias) <= 100 and is_plain(alias) and not alias.startswith(PRIVATE):
-                    await models.Image.create(alias=alias, **_columns(image))
-                    await announce("image", "created", alias, None)
-            elif row.status != ImageStatus.IMPORTED or row.fingerprint != image.fingerprint:
-                if row.fingerprint != image.fingerprint:
-                    row.update_from_dict({"server": "", "product": "", "serial": "", **_columns(image)})
-                row.status = ImageStatus.IMPORTED.value
-                await row.save()
-                await announce("image", "updated", alias, row.user_id if row.private else None)
-        for alias, row in rows.items():
-            if alias in held or alias in active or row.updated_at > began:
-                continue
-            owner = row.user_id if row.private else None
-            if row.status == ImageStatus.DOWNLOADING:  # nobody does it any more
-                row.status, row.fingerprint = ImageStatus.FAILED.value, ""
-                await row.save()
-                await announce("image", "updated", alias, owner)
-            elif row.status != ImageStatus.FAILED:
-                await row.delete()
-                await announce("image", "deleted", alias, owner)
-
-
-async def _under_way() -> Sequence[str]:
-    rows = await models.Operation.filter(kind__in=_IMPORTS, status__in=_ACTIVE)
-    return [str((row.args or {}).get("alias") or row.target) for row in rows]
-
-
-async def _differs(held: Mapping[str, LxdImage]) -> bool:
-    rows = {row.alias: row for row in await models.Image.all()}
-    active = set(await _under_way())
-    for alias, image in held.items():
-        row = rows.get(alias)
-        if alias in active:
-            continue
-        if row is None or row.status != ImageStatus.IMPORTED or row.fingerprint != image.fingerprint:
-            return True
-    return any(a not in held and a not in active and row.status != ImageStatus.FAILED for a, row in rows.items())
 
 
 def _names(found: HeldImage, row: models.Image | None) -> set[str]:
@@ -342,21 +233,6 @@ def _names(found: HeldImage, row: models.Image | None) -> set[str]:
             names |= {compact(f"{os}{release}{tail}"), compact(f"{os}{version_of(os, release)}{tail}")}
     architecture = found.image.architecture
     return names | {compact(f"{name}{a}") for name in names for a in (architecture, offered_architecture(architecture))}
-
-
-def _columns(image: LxdImage) -> dict[str, Any]:
-    known = image.properties
-    return {
-        "fingerprint": image.fingerprint,
-        "distribution": clean(known.get("os", ""), 50).lower(),
-        "release": clean(known.get("release", ""), 50),
-        "architecture": clean(offered_architecture(image.architecture), 20),
-        "variant": clean(known.get("variant") or "default", 50),
-        "description": clean(image.description, 500),
-        "size": image.size_bytes,
-        "status": ImageStatus.IMPORTED.value,
-        "imported_at": image.uploaded_at,
-    }
 
 
 def _to_image(actor: Actor, alias: str, image: LxdImage, row: models.Image | None) -> Image:

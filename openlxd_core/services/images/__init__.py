@@ -1,0 +1,1 @@
+"""Images: what servers offer, what LXD holds, and the way from the one to the other."""

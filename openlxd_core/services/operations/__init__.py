@@ -1,0 +1,1 @@
+"""Operations: rows that outlive a process, the handlers that carry them out, and the reconciler."""
