@@ -7,6 +7,7 @@ so that nothing above this package sees an error of SQLite's. An error that is n
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 from datetime import UTC, datetime
@@ -20,7 +21,9 @@ from openlxd_core.i18n import N_
 log = structlog.get_logger(__name__)
 
 ROOM_LEAST = 64 * 1024
-"""Bytes below which a disk counts as full: a change needs its journal and new pages."""
+"""Bytes that a disk must take, or it counts as full: a change needs its journal and new pages."""
+ROOM_AMPLE = 16 * 1024 * 1024
+"""Bytes left with which nobody has to try."""
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 _BROKEN = frozenset(
@@ -66,16 +69,30 @@ def _sqlite_error(error: BaseException) -> sqlite3.Error | None:
 
 
 def is_full(path: str | Path) -> bool:
-    """Whether the file system under ``path`` (or under its nearest parent that exists) takes no more data."""
+    """Whether the file system under ``path`` (or under its nearest parent that exists) takes no more data.
+
+    Near the end only a try tells: ext4 counts blocks as free that it gives to nobody, others to root alone.
+    """
     place = Path(path)
-    while not place.exists() and place != place.parent:
+    while not place.is_dir() and place != place.parent:
         place = place.parent
     try:
         found = os.statvfs(place)
     except OSError:
         return False
-    free = (found.f_bfree if os.geteuid() == 0 else found.f_bavail) * found.f_frsize
-    return free < ROOM_LEAST or (found.f_files > 0 and found.f_favail == 0)  # some file systems count no inodes
+    if found.f_bavail * found.f_frsize >= ROOM_AMPLE and (found.f_favail > 0 or found.f_files == 0):
+        return False
+    try:
+        scratch = os.open(place, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)  # has no name, leaves nothing
+        try:
+            os.posix_fallocate(scratch, 0, ROOM_LEAST)
+        finally:
+            os.close(scratch)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        return found.f_bavail * found.f_frsize < ROOM_LEAST  # nothing can be tried here
+    return False
 
 
 class WriteWatch:

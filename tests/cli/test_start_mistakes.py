@@ -103,7 +103,8 @@ def test_an_account_that_may_not_is_told_which_file(folder: Path, closed: str, c
         file.chmod(0o600)
         words += ["--config", str(file)]
     done = subprocess.run(
-        _as_nobody([sys.executable, *words]), env=environment, capture_output=True, text=True, timeout=60, check=False,
+        _as_nobody([sys.executable, *words], folder / "aside"),
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
         stdin=subprocess.DEVNULL, cwd=Path(__file__).resolve().parents[2],
     )  # fmt: skip
     if "unshare" in done.stderr or "mount" in done.stderr:
@@ -115,19 +116,20 @@ def test_an_account_that_may_not_is_told_which_file(folder: Path, closed: str, c
     assert "may not be used by this account" in said[0]
 
 
-def _as_nobody(command: list[str]) -> list[str]:
+def _as_nobody(command: list[str], aside: Path) -> list[str]:
     """``command`` as nobody; where the interpreter lies in root's home, in a namespace that opens the way to it."""
     real = Path(sys.executable).resolve()
     shut = next((path for path in reversed(real.parents) if not path.stat().st_mode & 0o001), None)
     become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     if shut is None:
         return [*become, *command]
+    aside.mkdir()
     kept = shut / real.relative_to(shut).parts[0]
     script = (
-        'aside=$(mktemp -d) && mount --bind "$1" "$aside" && mount -t tmpfs -o mode=755 tmpfs "$2" && mkdir "$1" '
-        '&& mount --bind "$aside" "$1" && shift 2 && exec "$@"'
+        'mount --bind "$1" "$3" && mount -t tmpfs -o mode=755 tmpfs "$2" && mkdir "$1" && mount --bind "$3" "$1" '
+        '&& shift 3 && exec "$@"'
     )
-    return ["unshare", "-m", "sh", "-c", script, "sh", str(kept), str(shut), *become, *command]
+    return ["unshare", "-m", "sh", "-c", script, "sh", str(kept), str(shut), str(aside), *become, *command]
 
 
 @pytest.fixture(scope="module")
