@@ -49,6 +49,8 @@ async def backup(url: str, target: Path, *, replace: bool = False) -> None:
 def _copy(source: Path, target: Path, replace: bool) -> None:
     if target.is_dir():
         raise ConfigurationError(N_("{path} is a directory; name a file."), path=str(target))
+    if target.exists() and not target.is_file():  # /dev/null with --force: the copy would take the device's place
+        raise ConfigurationError(N_("{path} is not a regular file; name another."), path=str(target))
     if target.exists() and target.samefile(source):
         raise ConfigurationError(N_("{path} is the database itself; name another file."), path=str(target))
     if os.path.lexists(target) and not replace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -331,6 +332,15 @@ async def test_a_backup_replaces_nothing_unasked(two: tuple[str, Path, Path], tm
             await backups.backup(url, bad, replace=True)
     assert mark_of(file) == "old"
     assert not list(tmp_path.glob(".*partial*"))
+
+
+async def test_a_backup_never_takes_a_devices_place(two: tuple[str, Path, Path], tmp_path: Path) -> None:
+    """``--force`` with /dev/stdout or /dev/null, as root, would put a file where the device was."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        await backups.backup(two[0], pipe, replace=True)
+    assert pipe.is_fifo()
 
 
 async def test_of_two_backups_to_one_name_one_is_made(two: tuple[str, Path, Path], tmp_path: Path) -> None:
