@@ -226,6 +226,8 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         markup: bool = False,
     ) -> None:
         """A toast; its text is never markup. One that is on the screen already is not shown twice."""
+        if self.few_colors:
+            message = {"error": "✗ ", "warning": "▲ "}.get(severity, "") + message
         if any(shown.message == message and not shown.has_expired for shown in self._notifications):
             return
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)

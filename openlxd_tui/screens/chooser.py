@@ -18,6 +18,7 @@ from openlxd_core.i18n import N_, _
 from openlxd_tui.present import matches
 from openlxd_tui.screens.page import Dialog
 from openlxd_tui.widgets.field import Words
+from openlxd_tui.widgets.marked_options import MarkedOptions
 from openlxd_tui.widgets.paint import style_for
 from openlxd_tui.widgets.text_input import TextInput
 
@@ -39,7 +40,7 @@ class Chooser(Dialog[str | None]):
         with Vertical(id="box", classes="-palette"):
             yield Words(self._title, "accent", bold=True)
             yield TextInput(placeholder=_(N_("Type to narrow")), compact=True)
-            yield OptionList(compact=True, markup=False)
+            yield MarkedOptions(compact=True, markup=False)
 
     def on_mount(self) -> None:
         """Begin at the value in force."""

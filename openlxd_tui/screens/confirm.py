@@ -130,6 +130,7 @@ class TypeToConfirm(Dialog[bool | None]):
     def compare(self, event: Input.Changed) -> None:
         """The button works once the name is there."""
         self.query_one("#yes", Button).disabled = event.value.strip() != self._name_to_type
+        self.query_one("#prompt", Words).say(_(N_("Type {name} to go on.")).format(name=self._name_to_type), "text")
 
     @on(Input.Submitted)
     def agree(self, event: Input.Submitted) -> None:
@@ -138,7 +139,8 @@ class TypeToConfirm(Dialog[bool | None]):
         if event.value.strip() == self._name_to_type:
             self.dismiss(True)
         else:
-            self.query_one("#prompt", Words).say(_(N_("Type {name} to go on.")).format(name=self._name_to_type), "bad")
+            prompt = _(N_("Type {name} to go on.")).format(name=self._name_to_type)
+            self.query_one("#prompt", Words).say(f"✗ {prompt}", "bad")
 
     @on(Button.Pressed)
     def answer(self, event: Button.Pressed) -> None:

@@ -174,10 +174,10 @@ class Form(Dialog[Result]):
             self.judge(self._touched)
             self._go_to(error.fields.keys() & known)
             if not error.fields.keys() & known:
-                wrong.say(sentence(error.message), "bad")
+                wrong.say(f"✗ {sentence(error.message)}", "bad")
         except OpenLXDError as error:
             self.session.forget_typed()
-            wrong.say(sentence(error.message), "bad")
+            wrong.say(f"✗ {sentence(error.message)}", "bad")
         else:
             self.dismiss(result)
         finally:

@@ -25,6 +25,7 @@ from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
 from openlxd_tui.screens.page import Dialog
 from openlxd_tui.widgets.lines import key_name
+from openlxd_tui.widgets.marked_options import MarkedOptions
 from openlxd_tui.widgets.paint import style_for
 from openlxd_tui.widgets.text_input import TextInput
 
@@ -93,7 +94,7 @@ class Palette(Dialog[None]):
         """Where one types, and what fits."""
         with Vertical(id="box", classes="-palette"):
             yield TextInput(placeholder=_(N_("What do you want to do?")), compact=True)
-            yield OptionList(compact=True, markup=False)
+            yield MarkedOptions(compact=True, markup=False)
 
     def on_mount(self) -> None:
         """Everything, at first."""
@@ -131,7 +132,7 @@ class Palette(Dialog[None]):
     def _label(self, entry: Entry) -> Text:
         label = Text(no_wrap=True, overflow="ellipsis")
         name = key_name(entry.key)
-        label.append(" " * max(0, 6 - cell_len(name)) + name + "  ", style_for(self.app, "accent"))
+        label.append(" " * max(1, 6 - cell_len(name)) + name + "  ", style_for(self.app, "accent"))
         label.append(entry.words, style_for(self.app, "text" if entry.offered else "quiet"))
         if not entry.offered:
             label.append(" " + _(N_("(not now)")), style_for(self.app, "quiet"))

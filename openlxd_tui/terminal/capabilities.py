@@ -120,11 +120,22 @@ def _to_indexed(codes: str) -> str:
 
 @lru_cache(4096)
 def _to_standard(codes: str) -> str:
-    def one(ground: int, rgb: tuple[int, int, int]) -> str:
-        index = _nearest_standard(rgb)
-        return str(ground - 8 + index if index < 8 else ground + 52 + index - 8)
+    chosen: dict[int, int] = {}
 
-    return _rewrite(codes, one)
+    def one(ground: int, rgb: tuple[int, int, int]) -> str:
+        chosen[ground] = index = _nearest_standard(rgb)
+        return _standard_code(ground, index)
+
+    shown = _rewrite(codes, one)
+    if 38 in chosen and chosen[38] == chosen.get(48):
+        # Sixteen colours have three greys: quiet text on a raised ground may come out as the ground itself.
+        readable = 0 if _brightness(_STANDARD[chosen[48]]) > 110 else 15
+        return f"{shown}\x1b[{_standard_code(38, readable)}m"
+    return shown
+
+
+def _standard_code(ground: int, index: int) -> str:
+    return str(ground - 8 + index if index < 8 else ground + 52 + index - 8)
 
 
 @lru_cache(4096)

@@ -74,20 +74,21 @@ class TopBar(Line):
         long_who: Cell = ((f"{account}", "accent"), (f" @ {host} ", "quiet"))
         short_who: Cell = ((f"{account} ", "accent"),)
         for who, names in ((long_who, True), (short_who, True), (long_who, False), (short_who, False)):
-            left = (*brand, *self._tabs(tabs, active, names))
+            left = (*brand, *self._tabs(tabs, active, names, plain=self.session.few_colors))
             room = width - width_of(left) - width_of(who)
             if room >= 1:
                 return (*left, (" " * room, "text"), *who)
         return fit((*brand, (" ", "text"), *short_who), width)
 
     @staticmethod
-    def _tabs(tabs: list[tuple[str, str, str]], active: str, names: bool) -> Cell:
+    def _tabs(tabs: list[tuple[str, str, str]], active: str, names: bool, *, plain: bool) -> Cell:
         pieces: list[Piece] = [("  ", "text")]
         for key, page, title in tabs:
             here = page == active
             if here or names:
-                pieces += [(f" {key} ", "accent" if here else "faint"), (_(title), "accent" if here else "quiet")]
-                pieces.append((" ", "text"))
+                marked = here and plain  # where colours cannot tell which one is open
+                pieces.append((f"[{key} " if marked else f" {key} ", "accent" if here else "faint"))
+                pieces += [(_(title), "accent" if here else "quiet"), ("]" if marked else " ", "text")]
         return tuple(pieces)
 
     def on_click(self, event: events.Click) -> None:

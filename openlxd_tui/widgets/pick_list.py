@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Select
+from textual.widgets._select import SelectCurrent
 
 from openlxd_core.i18n import N_
+from openlxd_tui.widgets.marked_options import MarkedOverlay
 
 
 class PickList(Select[str], inherit_bindings=False):
@@ -21,6 +24,11 @@ class PickList(Select[str], inherit_bindings=False):
         Binding("right", "choose(1)", N_("Next choice"), show=False),
         Binding("left", "choose(-1)", N_("Previous choice"), show=False),
     ]
+
+    def compose(self) -> ComposeResult:
+        """As Textual's, with a list whose chosen line has a mark where colours cannot tell it."""
+        yield SelectCurrent(self.prompt)
+        yield MarkedOverlay(type_to_search=self._type_to_search).data_bind(compact=Select.compact)
 
     def action_choose(self, by: int) -> None:
         """The next or the previous choice, without opening the list."""

@@ -446,7 +446,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
             width,
             on="ox-cursor" if here and self.has_focus else "ox-raised" if here else "ox-ground",
             bold=here and self.has_focus,
-            reverse=here and plain,
+            reverse=here and plain and self.has_focus,  # the edge alone marks the row while keys go elsewhere
         )
 
     def _beneath(self, y: int, width: int) -> Strip:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from textual import events
+from textual._context import active_app
 from textual.widgets import Input
 
 from openlxd_core.domain.errors import Message, ValidationFailed
@@ -42,6 +43,12 @@ class TextInput(Input):
     def __init__(self, *arguments: Any, paste: Paste = one_line, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._paste = paste
+
+    def validate_placeholder(self, text: str) -> str:
+        """Where colours cannot tell an example from a value, marks do."""
+        app = active_app.get(None)
+        plain = bool(getattr(app, "few_colors", False))
+        return f"‹{text}›" if plain and text and not text.startswith("‹") else text
 
     def _on_paste(self, event: events.Paste) -> None:
         event.prevent_default()  # Input's own handler would run next
