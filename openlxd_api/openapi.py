@@ -105,7 +105,7 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     here = {endpoint.name for endpoint in endpoints}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, parts, here)
-    return {
+    found = {
         "openapi": "3.1.0",
         "info": {
             "title": "OpenLXD",
@@ -123,6 +123,25 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
             "securitySchemes": SECURITY,
         },
     }
+    return dict(_renamed(found))
+
+
+_NAMED = {"State": "ContainerStatus", "Kind": "OperationKind"}
+"""What a schema is called where its type's own name says too little outside of its module."""
+
+
+def _renamed(found: Any) -> Any:
+    if isinstance(found, dict):
+        schemas = found.get("schemas")
+        if isinstance(schemas, dict):
+            found = {**found, "schemas": {_NAMED.get(name, name): schema for name, schema in sorted(schemas.items())}}
+        return {key: _renamed(value) for key, value in found.items()}
+    if isinstance(found, list):
+        return [_renamed(item) for item in found]
+    if isinstance(found, str) and found.startswith("#/components/schemas/"):
+        name = found.rsplit("/", 1)[1]
+        return found.removesuffix(name) + _NAMED.get(name, name)
+    return found
 
 
 def _standard(schema: Any) -> Any:
@@ -143,6 +162,30 @@ def _lenient(schema: dict[str, Any]) -> dict[str, Any]:
         outside = {key: about.pop(key) for key in ("description", "default") if key in about}
         properties[name] = {"anyOf": [about, {"type": "null"}], **outside}
     return {**schema, "properties": properties, "additionalProperties": True}
+
+
+def _alternatives(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a body that takes one of several fields, with each alternative as a whole object: generators make
+    a type of each, and look at nothing beside it."""
+    choices = schema.get("oneOf")
+    if not choices or "properties" not in schema:
+        return schema
+    names = {name for choice in choices for name in choice["required"]}
+    shared = {name: about for name, about in schema["properties"].items() if name not in names}
+    whole = [
+        {
+            "type": "object",
+            "properties": {
+                **{name: schema["properties"][name] for name in choice["required"]},
+                **choice.get("properties", {}),
+                **shared,
+            },
+            "required": [*choice["required"], *schema.get("required", [])],
+            "additionalProperties": schema.get("additionalProperties", True),
+        }
+        for choice in choices
+    ]
+    return {**schema, "oneOf": whole}
 
 
 class _Parts:
@@ -168,7 +211,7 @@ class _Parts:
         """A reference to, or the schema of, a type; ``lenient`` as :attr:`Endpoint.lenient` means it."""
         schema = self.inline(kind, mode)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            self._keep(kind.__name__, _lenient(schema) if lenient else schema)
+            self._keep(kind.__name__, _alternatives(_lenient(schema) if lenient else schema))
             return {"$ref": f"#/components/schemas/{kind.__name__}"}
         return dict(schema)
 
@@ -184,6 +227,7 @@ class _Parts:
         return schema
 
     def _keep(self, name: str, schema: dict[str, Any]) -> None:
+        schema = {key: value for key, value in schema.items() if key != "title"}  # the class's own name again
         if self.schemas.setdefault(name, schema) != schema:
             raise ValueError(f"two schemas are called {name}")
 

@@ -76,8 +76,8 @@ class Settings(BaseModel):
     """One or several simplestreams servers, comma-separated; ``off`` for none."""
     images_ca: Path | None = None
     """An extra CA file for a private mirror."""
-    registration: Literal["on", "off", "invite"] = "on"
-    """Who may make an account."""
+    registration: Literal["on", "off"] = "on"
+    """Who may make an account: everybody, or admins only."""
     default_quota: str = "containers=3,cpu=4,memory=4GiB,disk=40GiB,snapshots=10,forwards=10"
     """Of a tenant made without another."""
     tenant_import: Literal["on", "off"] = "on"
@@ -93,7 +93,7 @@ class Settings(BaseModel):
     network: str = ""
     """The managed bridge of tenants' NICs; empty means the first one."""
     public_address: str = ""
-    """The listen address of port forwards; empty means the first global one."""
+    """The name or address that clients reach this host by; empty means the host's own name."""
     log: Literal["auto", "text", "json"] = "auto"
     """``auto`` is text on a terminal and JSON otherwise."""
     ssh_sessions_per_tenant: int = Field(10, ge=1, le=1000)

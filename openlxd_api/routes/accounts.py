@@ -35,7 +35,7 @@ async def create_user(core: Core, actor: Actor, body: NewUser) -> Answer[Created
     """With the operator's default quota, or another. Its API key is shown this once."""
     quota = body.quota.quota("quota.") if body.quota is not None else None
     user = await core.accounts.create(
-        actor, body.username, body.email, body.password, role=Role(body.role), quota=quota
+        actor, body.username, body.email, body.password, role=Role(body.role.value), quota=quota
     )
     return Answer(CreatedUserView.of_created(user), N_("Account created. Keep its API key: it is not shown again."))
 
@@ -49,7 +49,7 @@ async def show_user(core: Core, actor: Actor, id: int) -> UserView:  # noqa: A00
 @endpoints.patch("/users/{id}", access=Access.ADMIN, summary="Change an account's email address or role")
 async def change_user(core: Core, actor: Actor, id: int, body: UserChange) -> UserView:  # noqa: A002
     """A new role ends every token of the account."""
-    role = Role(body.role) if body.role is not None else None
+    role = Role(body.role.value) if body.role is not None else None
     return UserView.of(await core.accounts.update(actor, id, email=body.email, role=role))
 
 

@@ -8,6 +8,7 @@ import structlog
 
 from openlxd_api.answers import Answer
 from openlxd_api.rails import Access, Endpoints
+from openlxd_api.schemas.states import HealthStatus
 from openlxd_api.schemas.system import DatabaseHealth, Health, LxdHealth
 from openlxd_api.version import product_version
 from openlxd_core.bootstrap import Core
@@ -24,7 +25,9 @@ async def show_health(core: Core) -> Answer[Health]:
     """200 while requests can be served, LXD or room on the disk or not; 503 when the database does not answer."""
     database, storage = await _database_answers(core), core.storage.state
     lxd = LxdHealth.of(core.live.state)
-    status = "down" if not database else "ok" if lxd.reachable and storage.writable else "degraded"
+    status = HealthStatus.OK if lxd.reachable and storage.writable else HealthStatus.DEGRADED
+    if not database:
+        status = HealthStatus.DOWN
     health = Health(
         status=status,
         version=product_version(),

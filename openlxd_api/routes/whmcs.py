@@ -14,6 +14,7 @@ from openlxd_api.schemas.container import (
     WhmcsPending,
     WhmcsSuspend,
 )
+from openlxd_api.schemas.states import WhmcsStatus
 from openlxd_api.waiting import Waiter
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
@@ -118,7 +119,7 @@ async def whmcs_delete(
     operation = await core.containers.delete(actor, found.name)
     if not await waiter.over(operation, query.wait):
         return WhmcsPending.during(found, operation)
-    return WhmcsContainer.of(found, "deleted")
+    return WhmcsContainer.of(found, WhmcsStatus.DELETED)
 
 
 @endpoints.post(

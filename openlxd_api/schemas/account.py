@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, StrictStr, WithJsonSchema, model_validator
 
 from openlxd_api.schemas.base import SIZE_MAX, SIZES, Body, View, Whole, number_or_text
+from openlxd_api.schemas.states import UserRole
 from openlxd_core import shapes
 from openlxd_core.domain import account
 from openlxd_core.domain.quota import Quota
@@ -42,8 +43,8 @@ Password = Annotated[
             "format": "password",
             "description": "At least 8 characters, at most 72 bytes of UTF-8.",
             "anyOf": [
-                {"pattern": "^[\\x20-\\x7e]{8,72}$"},
-                {"minLength": 8, "maxLength": 18, "pattern": "^[^\\u0000]*$"},
+                {"type": "string", "pattern": "^[\\x20-\\x7e]{8,72}$"},
+                {"type": "string", "minLength": 8, "maxLength": 18, "pattern": "^[^\\u0000]*$"},
             ],
         }
     ),
@@ -64,8 +65,6 @@ class SignIn(Body):
     """The user name (or ``email`` in its place)."""
     email: StrictStr | None = Field(None, max_length=320)
     password: OldPassword
-    otp: StrictStr | None = Field(None, max_length=32)
-    """The one-time code, where the account has it switched on."""
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:
@@ -113,7 +112,8 @@ class QuotaBody(Body):
     memory_mb: QuotaSize
     disk_mb: QuotaSize
     snapshots: QuotaCount
-    forwards: QuotaCount
+    forwards: QuotaCount = 10
+    """Kept for port forwards, which are not offered yet."""
 
     def quota(self, inside: str = "") -> Quota:
         """The record; ``inside`` is the field that holds this body, where one does. Raises ValidationFailed."""
@@ -134,7 +134,7 @@ class QuotaBody(Body):
 class NewUser(Registration):
     """An account for somebody else."""
 
-    role: Literal["user", "admin"] = "user"
+    role: UserRole = UserRole.USER
     quota: QuotaBody | None = None
     """The operator's default where it is left out."""
 
@@ -149,7 +149,7 @@ class UserChange(Body):
     """What admins may change about an account; what is left out stays."""
 
     email: Email | None = None
-    role: Literal["user", "admin"] | None = None
+    role: UserRole | None = None
 
 
 class PasswordChange(Body):
@@ -221,10 +221,8 @@ class UserView(View):
     id: int
     username: str
     email: str
-    role: str
-    """``user`` or ``admin``."""
-    status: str
-    """``active``, ``suspended`` or ``deleted``."""
+    role: UserRole
+    status: account.AccountStatus
     suspended_reason: str
     has_api_key: bool = True
     """Every account has one from the start."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -22,8 +22,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from openlxd_api.schemas.states import Doing, doing
 from openlxd_core.domain.container import DISK_MIN_MIB, MEMORY_MIN_MIB
-from openlxd_core.domain.operation import Kind, Operation
+from openlxd_core.domain.operation import Operation
 from openlxd_core.domain.units import CPU_MAX
 
 
@@ -51,9 +52,11 @@ class Body(BaseModel):
 
 
 class View(BaseModel):
-    """The root of what clients get."""
+    """The root of what clients get: every field of it is always there."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, use_attribute_docstrings=True, json_schema_serialization_defaults_required=True
+    )
 
 
 class NoQuery(Body):
@@ -146,38 +149,12 @@ class Waiting(Body):
     """Seconds to wait for the end; 0 returns at once. What is not finished by then answers 202 and goes on."""
 
 
-_DOING = {
-    Kind.CREATE: "creating",
-    Kind.START: "starting",
-    Kind.STOP: "stopping",
-    Kind.RESTART: "restarting",
-    Kind.PAUSE: "pausing",
-    Kind.RESUME: "resuming",
-    Kind.SUSPEND: "suspending",
-    Kind.UNSUSPEND: "unsuspending",
-    Kind.DELETE: "deleting",
-    Kind.RESIZE: "resizing",
-    Kind.REINSTALL: "reinstalling",
-    Kind.SNAPSHOT: "snapshotting",
-    Kind.RESTORE: "restoring",
-    Kind.SNAPSHOT_DELETE: "deleting",
-    Kind.IMPORT: "downloading",
-    Kind.PUBLISH: "publishing",
-}
-
-
-def doing(kind: Kind) -> str:
-    """The word for what an operation that is under way does."""
-    return _DOING[kind]
-
-
 class Pending(View):
     """Work that goes on: ask for the operation, or follow its events. Always sent with 202."""
 
     name: str
     """What it is about."""
-    status: str
-    """What is being done: ``creating``, ``starting``, ``deleting`` …"""
+    status: Doing
     operation_id: str
     progress: int
     """0 to 100."""
@@ -197,4 +174,4 @@ class Deleted(View):
     """What is no more."""
 
     name: str
-    status: str = "deleted"
+    status: Literal["deleted"] = "deleted"

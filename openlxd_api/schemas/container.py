@@ -19,9 +19,9 @@ from openlxd_api.schemas.base import (
     ImageAlias,
     Memory,
     View,
-    doing,
     number_or_text,
 )
+from openlxd_api.schemas.states import WhmcsStatus, doing
 from openlxd_core import shapes
 from openlxd_core.domain import container
 from openlxd_core.domain.operation import Operation
@@ -120,8 +120,7 @@ class ContainerView(View):
     owner: str
     image: str
     architecture: str
-    status: str
-    """``creating``, ``running``, ``stopped``, ``frozen``, ``error``, ``deleting`` or ``missing``."""
+    status: container.State
     cpu: int
     memory_mb: int
     disk_mb: int
@@ -327,17 +326,17 @@ class WhmcsContainer(View):
 
     container_id: int
     name: str
-    status: str
+    status: WhmcsStatus
     ipv4: str
     ipv6: str
 
     @classmethod
-    def of(cls, found: container.Container, status: str = "") -> WhmcsContainer:
+    def of(cls, found: container.Container, status: WhmcsStatus | None = None) -> WhmcsContainer:
         """The view of a record."""
         return cls(
             container_id=found.id,
             name=found.name,
-            status=status or found.status.value,
+            status=status or WhmcsStatus(found.status.value),
             ipv4=found.ipv4,
             ipv6=found.ipv6,
         )
@@ -356,7 +355,7 @@ class WhmcsDetails(WhmcsContainer):
     suspended_reason: str
 
     @classmethod
-    def of(cls, found: container.Container, status: str = "") -> WhmcsDetails:
+    def of(cls, found: container.Container, status: WhmcsStatus | None = None) -> WhmcsDetails:
         """The view of a record."""
         return cls(
             **WhmcsContainer.of(found, status).model_dump(),
@@ -381,7 +380,7 @@ class WhmcsPending(WhmcsContainer):
         return cls(
             container_id=found.id,
             name=found.name,
-            status=doing(operation.kind),
+            status=WhmcsStatus(doing(operation.kind).value),
             ipv4=found.ipv4,
             ipv6=found.ipv6,
             operation_id=operation.id,

@@ -24,8 +24,7 @@ class ImageView(View):
     description: str
     size: int
     """Bytes."""
-    status: str
-    """``imported``, ``downloading`` or ``failed``."""
+    status: image.ImageStatus
     imported_at: datetime | None
     end_of_life: date | None
     """The day its makers stop mending it, where that is known."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictStr
 
 from openlxd_api.schemas.base import Body, Digits, Moment, Truth
+from openlxd_api.schemas.states import UserRole
 from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.actor import Role
 from openlxd_core.domain.container import State
@@ -52,7 +53,7 @@ class UserQuery(ListQuery):
     username: Text | None = None
     email: Text | None = None
     """Upper and lower case are the same."""
-    role: Literal["user", "admin"] | None = None
+    role: UserRole | None = None
     status: AccountStatus | None = None
     search: Text | None = None
     """A part of the user name or the address."""
@@ -60,7 +61,7 @@ class UserQuery(ListQuery):
     @property
     def wanted(self) -> UserFilter:
         """The record."""
-        role = Role(self.role) if self.role is not None else None
+        role = Role(self.role.value) if self.role is not None else None
         return UserFilter(self.username, self.email, role, self.status, self.search)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from openlxd_api.schemas.base import View
+from openlxd_api.schemas.states import HealthStatus
 from openlxd_core import shapes
 from openlxd_core.domain import operation
 from openlxd_core.domain.feed import AuditEntry, Change, LxdState
@@ -15,13 +16,12 @@ class OperationView(View):
     """Work that outlives the request that began it."""
 
     id: str
-    kind: str
+    kind: operation.Kind
     actor: str
     """Who asked."""
     target: str
     """The container's name, or the image's."""
-    status: str
-    """``queued``, ``running``, ``done``, ``failed`` or ``cancelled``."""
+    status: operation.OperationStatus
     stage: str
     stage_text: str
     """The stage in the reader's language."""
@@ -122,8 +122,8 @@ class LxdHealth(View):
 class Health(View):
     """Liveness, and each thing we depend on."""
 
-    status: str
-    """``ok``, ``degraded`` (LXD is away, or nothing can be saved) or ``down`` (the database is)."""
+    status: HealthStatus
+    """Degraded while LXD is away or nothing can be saved, down while the database is."""
     version: str
     database: DatabaseHealth
     lxd: LxdHealth

@@ -346,7 +346,7 @@ def check_registration(settings: Settings) -> Iterator[Finding]:
     if settings.registration == "on" and settings.api_host not in ("127.0.0.1", "::1", "localhost"):
         yield note(
             "registration", N_("Anyone who reaches {address} may make an account."),
-            N_("Unless that is meant: OPENLXD_REGISTRATION=off or invite."),
+            N_("Unless that is meant: OPENLXD_REGISTRATION=off."),
             address=f"{settings.api_host}:{settings.api_port}",
         )  # fmt: skip
     else:

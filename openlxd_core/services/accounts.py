@@ -113,7 +113,7 @@ class Accounts:
         if role is not Role.TENANT or not before or not await rows.exists():
             return None
         key = secrets.token_hex(32)
-        await self._store_key(actor, int(before), key)
+        await self._store_key(SYSTEM if actor.user_id is None else actor, int(before), key)
         return CreatedUser(**vars(to_user(await rows.get())), api_key=key)
 
     async def _refuse_taken(self, username: str, email: str) -> None:

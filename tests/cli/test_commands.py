@@ -231,6 +231,15 @@ def test_settings_show_their_source_and_no_secret(openlxd: Openlxd, tmp_path: Pa
     assert "hunter22" not in shown.out + shown.err
 
 
+def test_a_setting_that_is_not_built_is_refused(openlxd: Openlxd) -> None:
+    """Invitations are for later: the start stops with one line that names what can be set."""
+    ran = openlxd("--set", "registration=invite", "config", "show")
+    assert ran.code != 0
+    assert "registration" in ran.err
+    assert "'on' or 'off'" in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
 def test_the_database_is_backed_up_checked_and_put_back(openlxd: Openlxd, tmp_path: Path) -> None:
     """A copy brings back what was there when it was made."""
     _add(openlxd, "alice")

@@ -8,7 +8,7 @@ import contextvars
 import pytest
 
 from openlxd_core.bootstrap import Core, open_core
-from openlxd_core.domain.actor import SYSTEM, Actor, Role
+from openlxd_core.domain.actor import SYSTEM, Actor, Role, anonymous
 from openlxd_core.domain.errors import AlreadyExists, Busy, ValidationFailed
 from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.services.idempotency import FirstAnswer, Reservation, carrying_out
@@ -190,6 +190,20 @@ async def test_a_foreign_operation_beside_is_not_taken_for_the_request(core: Cor
         held.kind = "create"
         await finish(core, await core.snapshots.create(alice, "web1", "one"))
     assert (await models.IdempotentAnswer.get(id=held.id)).made.startswith("snapshot:")
+
+
+async def test_a_registration_that_a_dead_process_made_is_found_again(settings: Settings) -> None:
+    """By somebody who has no account yet, too."""
+    lxd, nobody = SimulatedLxd(), anonymous("api", "203.0.113.9")
+    form = ("carol", "carol@example.org", "correct horse")
+    async with open_core(settings, lxd=lxd) as core:
+        with carrying_out(await _reserve(core, nobody, "k")):
+            first = await core.accounts.register(nobody, *form)
+    async with open_core(settings, lxd=lxd) as core:
+        with carrying_out(await _reserve(core, nobody, "k")):
+            again = await core.accounts.register(nobody, *form)
+        assert again.id == first.id
+        assert (await core.auth.api_key_login(again.api_key, origin="test")).user_id == first.id
 
 
 async def test_an_account_that_a_dead_process_made_is_found_again_with_a_key_that_works(settings: Settings) -> None:
