@@ -14,9 +14,14 @@ from pydantic import BaseModel
 from openlxd_api.schemas.base import Pending
 from openlxd_api.schemas.container import WhmcsPending
 from openlxd_core.domain.listing import Page
+from openlxd_core.domain.operation import Kind, Operation
+from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
+from openlxd_core.outcomes import done_text
 
-DONE = N_("Done.")
+READ = N_("OK")
+"""What a request that changed nothing is answered with."""
+CREATED = N_("Container created successfully")
 UNDER_WAY = N_("This is under way; ask for the operation to see how far it is.")
 PENDING = (Pending, WhmcsPending)
 """The answers that mean “not finished yet”, always sent with 202."""
@@ -34,8 +39,11 @@ class Answer(Generic[T]):
     """A success that needs more than its data: a status, a sentence, headers."""
 
     data: T
-    message: str = DONE
-    """A template of the catalogue."""
+    message: str = ""
+    """A template of the catalogue, filled in from the path, the data and ``params``; the endpoint's own for none."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    text: str = ""
+    """The sentence itself, in the language of the request, where a template would not do."""
     status: int = 0
     """0: the endpoint's own."""
     headers: dict[str, str] = field(default_factory=dict)
@@ -89,27 +97,40 @@ class Stream:
     events: AsyncIterator[Event]
 
 
-def respond(result: Any, status: int) -> web.Response:
-    """What an endpoint returned, as a response; ``status`` is the endpoint's own."""
+def outcome(operation: Operation, data: T) -> Answer[T]:
+    """The answer for an operation that is done: what it did to what."""
+    created = operation.kind is Kind.CREATE  # the design paper's own sentence
+    return Answer(data, text=_(CREATED) if created else done_text(operation))
+
+
+def respond(result: Any, status: int, message: str = "", path: Mapping[str, str] | None = None) -> web.Response:
+    """What an endpoint returned, as a response; ``status`` and ``message`` are the endpoint's own."""
     if isinstance(result, Raw):
         return web.Response(body=result.body, headers={"Content-Type": result.content_type})
-    return envelope(result, status)
+    return envelope(result, status, message, path)
 
 
-def envelope(result: Any, status: int = 200) -> web.Response:
+def envelope(result: Any, status: int = 200, message: str = "", path: Mapping[str, str] | None = None) -> web.Response:
     """The one shape of a success, in the language of the request."""
     if isinstance(result, PENDING):
-        result = Answer(result, UNDER_WAY, 202)
+        result = Answer(result, UNDER_WAY, status=202)
     more: dict[str, Any] = {}
     if isinstance(result, Paged):
         more = {"next": result.next or None}
         result = result.data
     answer: Answer[Any] = result if isinstance(result, Answer) else Answer(result)
+    data = plain(answer.data)
     return web.json_response(
-        {"success": True, "data": plain(answer.data), **more, "message": _(answer.message)},
+        {"success": True, "data": data, **more, "message": answer.text or _filled(answer, message, path or {}, data)},
         status=answer.status or status,
         headers=answer.headers,
     )
+
+
+def _filled(answer: Answer[Any], message: str, path: Mapping[str, str], data: Any) -> str:
+    known = {**path, **(data if isinstance(data, dict) else {}), **answer.params}
+    shown = {name: clean(str(value), 100) for name, value in known.items() if isinstance(value, str | int)}
+    return _(answer.message or message or READ).format(**shown)
 
 
 def plain(data: Any) -> Any:

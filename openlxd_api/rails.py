@@ -24,7 +24,7 @@ from typing import Any, get_type_hints
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from openlxd_api.answers import DONE, Answer, Raw, Stream, envelope, respond
+from openlxd_api.answers import Answer, Raw, Stream, envelope, respond
 from openlxd_api.body import as_sent, known, read_json, read_no_body, read_query, typed
 from openlxd_api.caching import finish
 from openlxd_api.once import HEADER as IDEMPOTENCY_KEY
@@ -39,7 +39,6 @@ __all__ = [
     "ACTOR",
     "CLIENT",
     "CORE",
-    "DONE",
     "PREFIX",
     "TOKEN",
     "Access",
@@ -96,6 +95,8 @@ class Endpoint:
     """Failures beside those that every endpoint of its kind can have."""
     secret: bool = False
     """The body or the answer holds a password or a key: nothing of it is kept in the clear."""
+    message: str = ""
+    """What a success did to what: a template that the path and the data fill in. Operations bring their own."""
     lenient: bool = False
     """One of the design paper's endpoints, which billing systems call with fields of their own: an unknown field is
     ignored and null leaves an optional one out. Everywhere else both are refused."""
@@ -143,7 +144,7 @@ class Endpoint:
             result = await self._called(request)
             if isinstance(result, Stream):
                 return await serve_stream(request, result)
-            return respond(result, self.status)
+            return respond(result, self.status, self.message, request.match_info)
 
         if self.method == "POST" and IDEMPOTENCY_KEY in request.headers:
             return await once(request, answer, body=await self._sent(request), secret=self.secret)
@@ -236,6 +237,7 @@ class Endpoints:
         status: int = 200,
         raises: tuple[int, ...] = (),
         secret: bool = False,
+        message: str = "",
         lenient: bool = False,
     ) -> _Register:
         """Register the decorated function; the keywords are :class:`Endpoint`'s fields."""
@@ -258,6 +260,7 @@ class Endpoints:
                 status=status,
                 raises=frozenset(raises),
                 secret=secret,
+                message=message,
                 lenient=lenient,
                 numbers=frozenset(name for name in re.findall(r"\{(\w+)", path) if hints.get(name) is int),
             )

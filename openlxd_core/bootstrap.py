@@ -149,7 +149,7 @@ async def open_core(
             [
                 PowerHandler(gateway, operations),
                 SuspensionHandler(gateway, operations),
-                CreateHandler(gateway, operations, quotas),
+                CreateHandler(settings, gateway, operations, quotas),
                 ResizeHandler(gateway, operations, quotas),
                 DeleteHandler(gateway, operations),
                 ReinstallHandler(gateway, operations, quotas),

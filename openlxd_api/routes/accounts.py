@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Answer, Paged, paged
+from openlxd_api.answers import Paged, paged
 from openlxd_api.rails import Access, Endpoints
 from openlxd_api.schemas.account import (
     ApiKey,
@@ -30,14 +30,21 @@ async def list_users(core: Core, actor: Actor, query: UserQuery) -> Paged[list[U
     return await paged(await core.accounts.page(actor, query.wanted, query.part), UserView.of)
 
 
-@endpoints.post("/users", access=Access.ADMIN, status=201, secret=True, summary="Make an account for somebody")
-async def create_user(core: Core, actor: Actor, body: NewUser) -> Answer[CreatedUserView]:
+@endpoints.post(
+    "/users",
+    access=Access.ADMIN,
+    status=201,
+    secret=True,
+    summary="Make an account for somebody",
+    message=N_("Account {username} was created. Keep its API key: it is not shown again."),
+)
+async def create_user(core: Core, actor: Actor, body: NewUser) -> CreatedUserView:
     """With the operator's default quota, or another. Its API key is shown this once."""
     quota = body.quota.quota("quota.") if body.quota is not None else None
     user = await core.accounts.create(
         actor, body.username, body.email, body.password, role=Role(body.role.value), quota=quota
     )
-    return Answer(CreatedUserView.of_created(user), N_("Account created. Keep its API key: it is not shown again."))
+    return CreatedUserView.of_created(user)
 
 
 @endpoints.get("/users/{id}", access=Access.ADMIN, summary="One account")
@@ -46,42 +53,75 @@ async def show_user(core: Core, actor: Actor, id: int) -> UserView:  # noqa: A00
     return UserView.of(await core.accounts.get(actor, id))
 
 
-@endpoints.patch("/users/{id}", access=Access.ADMIN, summary="Change an account's email address or role")
+@endpoints.patch(
+    "/users/{id}",
+    access=Access.ADMIN,
+    summary="Change an account's email address or role",
+    message=N_("Account {username} was changed."),
+)
 async def change_user(core: Core, actor: Actor, id: int, body: UserChange) -> UserView:  # noqa: A002
     """A new role ends every token of the account."""
     role = Role(body.role.value) if body.role is not None else None
     return UserView.of(await core.accounts.update(actor, id, email=body.email, role=role))
 
 
-@endpoints.delete("/users/{id}", access=Access.ADMIN, summary="Delete an account; its row stays")
+@endpoints.delete(
+    "/users/{id}",
+    access=Access.ADMIN,
+    summary="Delete an account; its row stays",
+    message=N_("Account {username} was deleted."),
+)
 async def delete_user(core: Core, actor: Actor, id: int, query: DeleteUser) -> UserView:  # noqa: A002
     """Refused while it has containers, unless they are to go, too."""
     return UserView.of(await core.accounts.delete(actor, id, containers=query.containers == "delete"))
 
 
-@endpoints.post("/users/{id}/suspend", access=Access.ADMIN, summary="Shut every door to an account")
+@endpoints.post(
+    "/users/{id}/suspend",
+    access=Access.ADMIN,
+    summary="Shut every door to an account",
+    message=N_("Account {username} was suspended."),
+)
 async def suspend_user(core: Core, actor: Actor, id: int, body: Suspension) -> UserView:  # noqa: A002
     """Its containers go on running; its open sessions end within two seconds."""
     return UserView.of(await core.accounts.suspend(actor, id, body.reason))
 
 
-@endpoints.post("/users/{id}/activate", access=Access.ADMIN, summary="Open the doors again")
+@endpoints.post(
+    "/users/{id}/activate",
+    access=Access.ADMIN,
+    summary="Open the doors again",
+    message=N_("Account {username} was reactivated."),
+)
 async def activate_user(core: Core, actor: Actor, id: int) -> UserView:  # noqa: A002
     """One that is active stays so."""
     return UserView.of(await core.accounts.activate(actor, id))
 
 
-@endpoints.post("/users/{id}/password", access=Access.ADMIN, secret=True, summary="Give somebody a new password")
+@endpoints.post(
+    "/users/{id}/password",
+    access=Access.ADMIN,
+    secret=True,
+    summary="Give somebody a new password",
+    message=N_("The password of {username} was changed."),
+)
 async def set_password(core: Core, actor: Actor, id: int, body: NewPassword) -> UserView:  # noqa: A002
     """Every token and session of theirs ends."""
     return UserView.of(await core.accounts.set_password(actor, id, body.password))
 
 
-@endpoints.post("/users/{id}/regenerate-key", access=Access.ADMIN, secret=True, summary="Make somebody's API key anew")
-async def regenerate_key_of(core: Core, actor: Actor, id: int) -> Answer[ApiKey]:  # noqa: A002
+@endpoints.post(
+    "/users/{id}/regenerate-key",
+    access=Access.ADMIN,
+    secret=True,
+    summary="Make somebody's API key anew",
+    message=N_(
+        "A new API key was made for account {id}, and the old one no longer works. Keep it: it is not shown again."
+    ),
+)
+async def regenerate_key_of(core: Core, actor: Actor, id: int) -> ApiKey:  # noqa: A002
     """It is shown this once; the old one is dead at once."""
-    key = await core.accounts.regenerate_key(actor, id)
-    return Answer(ApiKey(api_key=key), N_("Keep this key: it is not shown again."))
+    return ApiKey(api_key=await core.accounts.regenerate_key(actor, id))
 
 
 @endpoints.get("/users/{id}/quota", access=Access.ADMIN, summary="What an account may have, has, and has left")
@@ -90,7 +130,12 @@ async def show_quota(core: Core, actor: Actor, id: int) -> QuotaStateView:  # no
     return QuotaStateView.of(await core.quotas.get(actor, id))
 
 
-@endpoints.put("/users/{id}/quota", access=Access.ADMIN, summary="Give an account another quota")
+@endpoints.put(
+    "/users/{id}/quota",
+    access=Access.ADMIN,
+    summary="Give an account another quota",
+    message=N_("The quota of account {id} was changed."),
+)
 async def set_quota(core: Core, actor: Actor, id: int, body: QuotaBody) -> QuotaStateView:  # noqa: A002
     """One under what is in use keeps what is there and refuses more."""
     return QuotaStateView.of(await core.quotas.set(actor, id, body.quota()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Answer, Paged, paged
+from openlxd_api.answers import Answer, Paged, outcome, paged
 from openlxd_api.rails import Access, Endpoints
 from openlxd_api.schemas.base import Deleted, Pending, Waiting
 from openlxd_api.schemas.container import (
@@ -29,10 +29,10 @@ endpoints = Endpoints()
 
 async def _after(
     core: Core, actor: Actor, waiter: Waiter, operation: Operation, query: Waiting
-) -> ContainerView | Pending:
+) -> Answer[ContainerView] | Pending:
     if not await waiter.over(operation, query.wait):
         return Pending.of(operation)
-    return ContainerView.of(await core.containers.get(actor, operation.target))
+    return outcome(operation, ContainerView.of(await core.containers.get(actor, operation.target)))
 
 
 @endpoints.get("/containers", summary="The containers that you may see")
@@ -44,7 +44,7 @@ async def list_containers(core: Core, actor: Actor, query: ContainerQuery) -> Pa
 @endpoints.post("/containers", status=201, raises=(404,), summary="Make and start a container")
 async def create_container(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: NewContainer
-) -> ContainerView | Pending:
+) -> Answer[ContainerView] | Pending:
     """The name and the quota are reserved at once; the answer waits until it runs, or is 202."""
     operation = await core.containers.create(
         actor,
@@ -69,7 +69,7 @@ async def show_container(core: Core, actor: Actor, name: str) -> ContainerView:
 @endpoints.patch("/containers/{name}", summary="Change its limits; what is left out stays")
 async def resize_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting, body: Resize
-) -> ContainerView | Pending:
+) -> Answer[ContainerView] | Pending:
     """While it runs, where LXD can. A disk can grow only."""
     operation = await core.containers.resize(actor, name, cpu=body.cpu, memory=body.memory_mb, disk=body.disk_mb)
     return await _after(core, actor, waiter, operation, query)
@@ -83,13 +83,13 @@ async def delete_container(
     operation = await core.containers.delete(actor, name)
     if not await waiter.over(operation, query.wait):
         return Pending.of(operation)
-    return Answer(Deleted(name=operation.target), N_("It is deleted."))
+    return outcome(operation, Deleted(name=operation.target))
 
 
 @endpoints.post("/containers/{name}/start", summary="Start it; one that runs is a success")
 async def start_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting
-) -> ContainerView | Pending:
+) -> Answer[ContainerView] | Pending:
     """The answer waits for its address."""
     return await _after(core, actor, waiter, await core.containers.start(actor, name), query)
 
@@ -97,7 +97,7 @@ async def start_container(
 @endpoints.post("/containers/{name}/stop", summary="Stop it; one that is stopped is a success")
 async def stop_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting, body: Stop
-) -> ContainerView | Pending:
+) -> Answer[ContainerView] | Pending:
     """Gracefully, and by force after 30 seconds or where that is asked for."""
     return await _after(core, actor, waiter, await core.containers.stop(actor, name, force=body.force), query)
 
@@ -105,7 +105,7 @@ async def stop_container(
 @endpoints.post("/containers/{name}/restart", summary="Stop and start it")
 async def restart_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting
-) -> ContainerView | Pending:
+) -> Answer[ContainerView] | Pending:
     """One that is stopped is started."""
     return await _after(core, actor, waiter, await core.containers.restart(actor, name), query)
 
@@ -113,7 +113,7 @@ async def restart_container(
 @endpoints.post("/containers/{name}/pause", summary="Freeze its processes where they are")
 async def pause_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting
-) -> ContainerView | Pending:
+) -> Answer[ContainerView] | Pending:
     """It keeps its memory."""
     return await _after(core, actor, waiter, await core.containers.pause(actor, name), query)
 
@@ -121,7 +121,7 @@ async def pause_container(
 @endpoints.post("/containers/{name}/resume", summary="Let a frozen one go on")
 async def resume_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting
-) -> ContainerView | Pending:
+) -> Answer[ContainerView] | Pending:
     """One that runs is a success."""
     return await _after(core, actor, waiter, await core.containers.resume(actor, name), query)
 
@@ -129,7 +129,7 @@ async def resume_container(
 @endpoints.post("/containers/{name}/suspend", access=Access.ADMIN, summary="Suspend a container")
 async def suspend_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting, body: ContainerSuspension
-) -> ContainerView | Pending:
+) -> Answer[ContainerView] | Pending:
     """It is stopped, its shells end, and its owner can only look at it until it is unsuspended.
 
     Succeeds in every state. Its owner's account and other containers stay as they are.
@@ -140,7 +140,7 @@ async def suspend_container(
 @endpoints.post("/containers/{name}/unsuspend", access=Access.ADMIN, summary="End a container's suspension")
 async def unsuspend_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting
-) -> ContainerView | Pending:
+) -> Answer[ContainerView] | Pending:
     """It is started if it ran when it was suspended. One that is not suspended is a success."""
     return await _after(core, actor, waiter, await core.containers.unsuspend(actor, name), query)
 
@@ -148,16 +148,20 @@ async def unsuspend_container(
 @endpoints.post("/containers/{name}/reinstall", summary="Make it anew from its image or another")
 async def reinstall_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting, body: Reinstall
-) -> ContainerView | Pending:
+) -> Answer[ContainerView] | Pending:
     """It keeps its name, limits and address; everything in it and its snapshots are lost."""
     return await _after(core, actor, waiter, await core.containers.reinstall(actor, name, body.image), query)
 
 
-@endpoints.post("/containers/{name}/password", secret=True, summary="Change the password of root inside it")
-async def set_root_password(core: Core, actor: Actor, name: str, body: RootPassword) -> Answer[None]:
+@endpoints.post(
+    "/containers/{name}/password",
+    secret=True,
+    summary="Change the password of root inside it",
+    message=N_("The password of root in {name} was changed."),
+)
+async def set_root_password(core: Core, actor: Actor, name: str, body: RootPassword) -> None:
     """It has to run. The password is kept nowhere."""
     await core.consoles.set_root_password(actor, name, body.password)
-    return Answer(None, N_("The password is changed."))
 
 
 @endpoints.get("/containers/{name}/metrics", summary="What it uses now, and used over the last 24 hours")

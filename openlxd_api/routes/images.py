@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Answer, Paged, paged
+from openlxd_api.answers import Answer, Paged, outcome, paged
 from openlxd_api.rails import Access, Endpoints
 from openlxd_api.schemas.base import Deleted, Pending, Waiting
 from openlxd_api.schemas.image import (
@@ -48,7 +48,7 @@ def _page(core: Core, shown: list[OfferView], total: int) -> RemoteImages:
 @endpoints.post("/images/import", lenient=True, status=201, summary="Import an image", raises=(409, 503))
 async def import_image(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: ImportImage
-) -> ImageView | Pending:
+) -> Answer[ImageView] | Pending:
     """By any name: ``ubuntu/22.04``, ``ubuntu/jammy``, ``ubuntu2204``. Who asks for one on its way joins.
 
     The operation tells bytes, rate and time left; it can be cancelled.
@@ -56,22 +56,28 @@ async def import_image(
     operation = await core.images.import_image(actor, body.alias, body.architecture or None, body.variant or None)
     if not await waiter.over(operation, query.wait):
         return Pending.of(operation)
-    return next(ImageView.of(image) for image in await core.images.overview(actor) if image.alias == operation.target)
+    images = await core.images.overview(actor)
+    return outcome(operation, next(ImageView.of(image) for image in images if image.alias == operation.target))
 
 
 @endpoints.post("/images/publish", status=201, summary="Make a private image of a container", raises=(404, 409))
 async def publish_image(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: PublishImage
-) -> ImageView | Pending:
+) -> Answer[ImageView] | Pending:
     """Of a stopped container, or of one of its snapshots."""
     operation = await core.images.publish(actor, body.container, body.alias, body.snapshot or None)
     alias = str(operation.args["alias"])
     if not await waiter.over(operation, query.wait):
         return Pending.of(operation)
-    return next(ImageView.of(image) for image in await core.images.overview(actor) if image.alias == alias)
+    images = await core.images.overview(actor)
+    return outcome(operation, next(ImageView.of(image) for image in images if image.alias == alias))
 
 
-@endpoints.post("/images/refresh", summary="Ask the image servers for their lists now")
+@endpoints.post(
+    "/images/refresh",
+    summary="Ask the image servers for their lists now",
+    message=N_("The lists of the image servers were read: {total} images are offered."),
+)
 async def refresh_images(core: Core, actor: Actor) -> RemoteImages:
     """Answers once they have; how many offers there are, without the offers."""
     state = await core.images.refresh(actor)
@@ -92,7 +98,12 @@ async def _info(core: Core, actor: Actor, alias: str) -> ImageInfoView:
     )
 
 
-@endpoints.patch("/images/{alias}", access=Access.ADMIN, summary="Hide an image from tenants, or pin it")
+@endpoints.patch(
+    "/images/{alias}",
+    access=Access.ADMIN,
+    summary="Hide an image from tenants, or pin it",
+    message=N_("Image {alias} was changed."),
+)
 async def flag_image(core: Core, actor: Actor, alias: str, body: ImageFlags) -> ImageInfoView:
     """The operator's say; admins only."""
     if body.hidden is not None:
@@ -106,5 +117,5 @@ async def flag_image(core: Core, actor: Actor, alias: str, body: ImageFlags) -> 
 async def delete_image(core: Core, actor: Actor, alias: str) -> Answer[Deleted]:
     """Containers made from it keep working. Admins; owners their private ones."""
     dropped = await core.images.delete(actor, alias)
-    used = N_("It is deleted. The containers made from it keep working.")
-    return Answer(Deleted(name=dropped.alias), used if dropped.users else N_("It is deleted."))
+    used = N_("Image {name} was deleted. The containers made from it keep working.")
+    return Answer(Deleted(name=dropped.alias), used if dropped.users else N_("Image {name} was deleted."))

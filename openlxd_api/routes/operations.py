@@ -10,6 +10,7 @@ from openlxd_api.schemas.lists import OperationQuery
 from openlxd_api.schemas.system import OperationView
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
+from openlxd_core.i18n import N_
 
 endpoints = Endpoints()
 
@@ -26,7 +27,11 @@ async def show_operation(core: Core, actor: Actor, id: str) -> OperationView:  #
     return OperationView.of(await core.operations.get(actor, id))
 
 
-@endpoints.delete("/operations/{id}", summary="Ask for an operation to be given up")
+@endpoints.delete(
+    "/operations/{id}",
+    summary="Ask for an operation to be given up",
+    message=N_("Cancelling operation {id} was requested."),
+)
 async def cancel_operation(core: Core, actor: Actor, id: str) -> OperationView:  # noqa: A002
     """Imports can be; the rest is a conflict once it has begun. One that has ended stays as it is."""
     return OperationView.of(await core.operations.cancel(actor, id))

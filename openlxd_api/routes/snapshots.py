@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Answer, Paged, paged
+from openlxd_api.answers import Answer, Paged, outcome, paged
 from openlxd_api.rails import Endpoints
 from openlxd_api.schemas.base import Deleted, Pending, Waiting
 from openlxd_api.schemas.container import ContainerView, NewSnapshot, SnapshotView
@@ -10,7 +10,6 @@ from openlxd_api.schemas.lists import SnapshotQuery
 from openlxd_api.waiting import Waiter
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
-from openlxd_core.i18n import N_
 
 endpoints = Endpoints()
 
@@ -24,24 +23,26 @@ async def list_snapshots(core: Core, actor: Actor, name: str, query: SnapshotQue
 @endpoints.post("/containers/{name}/snapshots", status=201, summary="Take a snapshot")
 async def create_snapshot(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting, body: NewSnapshot
-) -> SnapshotView | Pending:
+) -> Answer[SnapshotView] | Pending:
     """As many as the quota allows over all of the owner's containers."""
     operation = await core.snapshots.create(actor, name, body.name)
     if not await waiter.over(operation, query.wait):
         return Pending.of(operation)
     taken = str(operation.args["snapshot"])
-    return next(SnapshotView.of(one) for one in await core.snapshots.list(actor, name) if one.name == taken)
+    return outcome(
+        operation, next(SnapshotView.of(one) for one in await core.snapshots.list(actor, name) if one.name == taken)
+    )
 
 
 @endpoints.post("/containers/{name}/snapshots/{snapshot}/restore", summary="Put the container back to a snapshot")
 async def restore_snapshot(
     core: Core, actor: Actor, waiter: Waiter, name: str, snapshot: str, query: Waiting
-) -> ContainerView | Pending:
+) -> Answer[ContainerView] | Pending:
     """What came since is lost. One that runs is started again."""
     operation = await core.snapshots.restore(actor, name, snapshot)
     if not await waiter.over(operation, query.wait):
         return Pending.of(operation)
-    return ContainerView.of(await core.containers.get(actor, name))
+    return outcome(operation, ContainerView.of(await core.containers.get(actor, name)))
 
 
 @endpoints.delete("/containers/{name}/snapshots/{snapshot}", summary="Drop a snapshot")
@@ -52,4 +53,4 @@ async def delete_snapshot(
     operation = await core.snapshots.delete(actor, name, snapshot)
     if not await waiter.over(operation, query.wait):
         return Pending.of(operation)
-    return Answer(Deleted(name=snapshot), N_("It is deleted."))
+    return outcome(operation, Deleted(name=snapshot))

@@ -37,14 +37,13 @@ endpoints = Endpoints()
     raises=(403, 409),
     secret=True,
     summary="Make an account for oneself, where registration is on",
+    message=N_("Account {username} was created. Keep its API key: it is not shown again."),
 )
-async def register(
-    core: Core, actor: Actor, client: Client, limiter: Limiter, body: Registration
-) -> Answer[CreatedUserView]:
+async def register(core: Core, actor: Actor, client: Client, limiter: Limiter, body: Registration) -> CreatedUserView:
     """Sign in with it next, or use the API key, which is shown this once."""
     await limiter.register(client.address, body.username)
     user = await core.accounts.register(actor, body.username, body.email, body.password)
-    return Answer(CreatedUserView.of_created(user), N_("Account created. Keep its API key: it is not shown again."))
+    return CreatedUserView.of_created(user)
 
 
 @endpoints.post(
@@ -54,32 +53,41 @@ async def register(
     raises=(401, 403),
     secret=True,
     summary="Sign in with a password and get a token for 24 hours",
+    message=N_("Signed in as {username}."),
 )
-async def sign_in(core: Core, client: Client, limiter: Limiter, body: SignIn) -> SignedIn:
+async def sign_in(core: Core, client: Client, limiter: Limiter, body: SignIn) -> Answer[SignedIn]:
     """An unknown account and a wrong password get the same answer."""
     await limiter.sign_in(client.address, body.account)
     actor = await core.auth.password_login(body.account, body.password, origin=ORIGIN, address=client.address)
     token = await core.auth.issue_token(actor)
     user = await core.accounts.get(actor)
-    return SignedIn(token=token.token, expires_at=token.expires_at, user=UserView.of(user))
+    signed_in = SignedIn(token=token.token, expires_at=token.expires_at, user=UserView.of(user))
+    return Answer(signed_in, params={"username": user.username})
 
 
-@endpoints.post("/users/logout", lenient=True, summary="Sign out: this token is refused from now on")
-async def sign_out(core: Core, token: str) -> Answer[None]:
+@endpoints.post(
+    "/users/logout",
+    lenient=True,
+    summary="Sign out: this token is refused from now on",
+    message=N_("You are signed out."),
+)
+async def sign_out(core: Core, token: str) -> None:
     """An API key has no session to end."""
     if not token:
         raise BadRequest(N_("An API key cannot be signed out; make a new one instead."))
     await core.auth.revoke_token(token)
-    return Answer(None, N_("You are signed out."))
 
 
 @endpoints.post(
-    "/users/regenerate-key", lenient=True, secret=True, summary="Get a new API key; the old one is dead at once"
+    "/users/regenerate-key",
+    lenient=True,
+    secret=True,
+    summary="Get a new API key; the old one is dead at once",
+    message=N_("A new API key was made, and the old one no longer works. Keep it: it is not shown again."),
 )
-async def regenerate_key(core: Core, actor: Actor) -> Answer[ApiKey]:
+async def regenerate_key(core: Core, actor: Actor) -> ApiKey:
     """It is shown this once."""
-    key = await core.accounts.regenerate_key(actor)
-    return Answer(ApiKey(api_key=key), N_("Keep this key: it is not shown again."))
+    return ApiKey(api_key=await core.accounts.regenerate_key(actor))
 
 
 @endpoints.get("/users/profile", lenient=True, summary="The account that is signed in")
@@ -88,7 +96,11 @@ async def show_profile(core: Core, actor: Actor) -> UserView:
     return UserView.of(await core.accounts.get(actor))
 
 
-@endpoints.patch("/users/profile", summary="Change one's own email address")
+@endpoints.patch(
+    "/users/profile",
+    summary="Change one's own email address",
+    message=N_("The email address of {username} was changed to {email}."),
+)
 async def change_profile(core: Core, actor: Actor, body: ProfileChange) -> UserView:
     """The address that billing writes to."""
     return UserView.of(await core.accounts.update_profile(actor, email=body.email))
@@ -100,11 +112,15 @@ async def show_own_quota(core: Core, actor: Actor) -> QuotaStateView:
     return QuotaStateView.of(await core.quotas.get(actor))
 
 
-@endpoints.post("/users/password", secret=True, summary="Change one's own password")
-async def change_password(core: Core, actor: Actor, body: PasswordChange) -> Answer[UserView]:
+@endpoints.post(
+    "/users/password",
+    secret=True,
+    summary="Change one's own password",
+    message=N_("The password of {username} was changed. Sign in again."),
+)
+async def change_password(core: Core, actor: Actor, body: PasswordChange) -> UserView:
     """Every token ends, this one, too; sign in anew."""
-    user = await core.accounts.change_password(actor, body.old_password, body.new_password)
-    return Answer(UserView.of(user), N_("The password is changed. Sign in again."))
+    return UserView.of(await core.accounts.change_password(actor, body.old_password, body.new_password))
 
 
 @endpoints.get("/users/keys", summary="One's own SSH public keys")
@@ -113,13 +129,15 @@ async def list_keys(core: Core, actor: Actor, query: KeyQuery) -> Paged[list[Key
     return await paged(await core.keys.page(actor, query.part), KeyView.of)
 
 
-@endpoints.post("/users/keys", status=201, summary="Register an SSH public key")
+@endpoints.post(
+    "/users/keys", status=201, summary="Register an SSH public key", message=N_("SSH key {fingerprint} was added.")
+)
 async def add_key(core: Core, actor: Actor, body: NewKey) -> KeyView:
     """A key names one account only."""
     return KeyView.of(await core.keys.add(actor, body.public_key, body.name))
 
 
-@endpoints.delete("/users/keys/{id}", summary="Forget an SSH public key")
+@endpoints.delete("/users/keys/{id}", summary="Forget an SSH public key", message=N_("SSH key {id} was removed."))
 async def delete_key(core: Core, actor: Actor, id: int) -> None:  # noqa: A002 - the path's own word
     """Sessions that it opened end."""
     await core.keys.delete(actor, id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from openlxd_api.answers import Answer, outcome
 from openlxd_api.rails import Access, Endpoints
 from openlxd_api.schemas.base import Waiting
 from openlxd_api.schemas.container import (
@@ -32,10 +33,10 @@ async def _which(core: Core, actor: Actor, which: str | int) -> Container:
 
 async def _after(
     core: Core, actor: Actor, waiter: Waiter, operation: Operation, query: Waiting
-) -> WhmcsContainer | WhmcsPending:
+) -> Answer[WhmcsContainer] | WhmcsPending:
     over = await waiter.over(operation, query.wait)
     found = await core.containers.get(actor, operation.target)
-    return WhmcsContainer.of(found) if over else WhmcsPending.during(found, operation)
+    return outcome(operation, WhmcsContainer.of(found)) if over else WhmcsPending.during(found, operation)
 
 
 @endpoints.post(
@@ -43,7 +44,7 @@ async def _after(
 )
 async def whmcs_create(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsCreate
-) -> WhmcsContainer | WhmcsPending:
+) -> Answer[WhmcsContainer] | WhmcsPending:
     """Answers once it runs, or with 202 and ``creating``. One that exists is a conflict."""
     operation = await core.containers.create(
         actor,
@@ -62,7 +63,7 @@ async def whmcs_create(
 @endpoints.post("/whmcs/container/start", lenient=True, raises=(404,), summary="Start it; one that runs is a success")
 async def whmcs_start(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
-) -> WhmcsContainer | WhmcsPending:
+) -> Answer[WhmcsContainer] | WhmcsPending:
     """The answer waits for its address."""
     found = await _which(core, actor, body.which)
     return await _after(core, actor, waiter, await core.containers.start(actor, found.name), query)
@@ -73,7 +74,7 @@ async def whmcs_start(
 )
 async def whmcs_stop(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
-) -> WhmcsContainer | WhmcsPending:
+) -> Answer[WhmcsContainer] | WhmcsPending:
     """Gracefully, and by force if it does not obey."""
     found = await _which(core, actor, body.which)
     return await _after(core, actor, waiter, await core.containers.stop(actor, found.name), query)
@@ -82,7 +83,7 @@ async def whmcs_stop(
 @endpoints.post("/whmcs/container/restart", lenient=True, raises=(404,), summary="Stop and start it")
 async def whmcs_restart(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
-) -> WhmcsContainer | WhmcsPending:
+) -> Answer[WhmcsContainer] | WhmcsPending:
     """One that is stopped is started."""
     found = await _which(core, actor, body.which)
     return await _after(core, actor, waiter, await core.containers.restart(actor, found.name), query)
@@ -93,7 +94,7 @@ async def whmcs_restart(
 )
 async def whmcs_suspend(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsSuspend
-) -> WhmcsContainer | WhmcsPending:
+) -> Answer[WhmcsContainer] | WhmcsPending:
     """It is stopped and its owner locked out. One that is suspended, stopped, in error or missing is a success."""
     found = await _which(core, actor, body.which)
     return await _after(core, actor, waiter, await core.containers.suspend(actor, found.name, body.reason), query)
@@ -104,7 +105,7 @@ async def whmcs_suspend(
 )
 async def whmcs_unsuspend(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
-) -> WhmcsContainer | WhmcsPending:
+) -> Answer[WhmcsContainer] | WhmcsPending:
     """It is started if it ran when it was suspended. One that is not suspended is a success."""
     found = await _which(core, actor, body.which)
     return await _after(core, actor, waiter, await core.containers.unsuspend(actor, found.name), query)
@@ -113,13 +114,13 @@ async def whmcs_unsuspend(
 @endpoints.post("/whmcs/container/delete", lenient=True, raises=(404,), summary="Remove it for good, running or not")
 async def whmcs_delete(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
-) -> WhmcsContainer | WhmcsPending:
+) -> Answer[WhmcsContainer] | WhmcsPending:
     """The answer is what it was, its status ``deleted``."""
     found = await _which(core, actor, body.which)
     operation = await core.containers.delete(actor, found.name)
     if not await waiter.over(operation, query.wait):
         return WhmcsPending.during(found, operation)
-    return WhmcsContainer.of(found, WhmcsStatus.DELETED)
+    return outcome(operation, WhmcsContainer.of(found, WhmcsStatus.DELETED))
 
 
 @endpoints.post(
@@ -127,7 +128,7 @@ async def whmcs_delete(
 )
 async def whmcs_config(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsConfig
-) -> WhmcsContainer | WhmcsPending:
+) -> Answer[WhmcsContainer] | WhmcsPending:
     """While it runs, where LXD can. A disk can grow only."""
     found = await _which(core, actor, body.which)
     operation = await core.containers.resize(actor, found.name, cpu=body.cpu, memory=body.memory, disk=body.disk)

@@ -15,9 +15,9 @@ from openlxd_core.domain.errors import Conflict, Message
 from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.units import format_mib
 from openlxd_core.i18n import N_, _
+from openlxd_core.outcomes import done_text
 from openlxd_tui.cli.config import Json
 from openlxd_tui.cli.context import open_core, print_json, print_table, say
-from openlxd_tui.outcomes import done_text
 
 WAIT_SECONDS = 60.0
 
@@ -73,7 +73,7 @@ async def adopt(project: str, name: str, username: str, *, as_json: Json = False
     if as_json:
         print_json(shapes.container(container))
     else:
-        say(_("{container} belongs to {name} now.").format(container=container.name, name=username))
+        say(_("Container {container} was given to {name}.").format(container=container.name, name=username))
 
 
 async def suspend(name: str, *, reason: str = "", as_json: Json = False) -> None:

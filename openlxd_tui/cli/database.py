@@ -44,7 +44,7 @@ async def backup(
     in_force = settings()
     await bootstrap.backup_database(in_force, file, replace=force)
     hand_over(in_force)
-    say(_("The copy is in {path}.").format(path=file))
+    say(_("The database was copied to {path}.").format(path=file))
 
 
 async def restore(file: Path, *, yes: Yes = False) -> None:
@@ -61,9 +61,9 @@ async def restore(file: Path, *, yes: Yes = False) -> None:
     in_force = settings()
     kept = await bootstrap.restore_database(in_force, file)
     hand_over(in_force)
-    say(_("The database is what {path} held.").format(path=file))
+    say(_("The database was restored from {path}.").format(path=file))
     if kept is not None:
-        say(_("The one before is kept as {path}.").format(path=kept))
+        say(_("The previous database was kept as {path}.").format(path=kept))
 
 
 async def check(*, as_json: Json = False) -> int:

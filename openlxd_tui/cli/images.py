@@ -88,7 +88,7 @@ async def import_image(
     if as_json:
         print_json(shapes.image(image))
     else:
-        say(_("{alias} is here.").format(alias=image.alias))
+        say(_("Image {alias} was imported.").format(alias=image.alias))
 
 
 async def _follow(core: Core, actor: Actor, operation: Operation) -> Operation:
@@ -122,6 +122,6 @@ async def delete(
     if as_json:
         print_json(shapes.image(image))
         return
-    say(_("{alias} is deleted.").format(alias=image.alias))
+    say(_("Image {alias} was deleted.").format(alias=image.alias))
     if image.users:
-        say(_("Made from it, and going on: {names}").format(names=", ".join(image.users)))
+        say(_("The containers made from it keep working: {names}").format(names=", ".join(image.users)))

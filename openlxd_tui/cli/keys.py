@@ -97,7 +97,7 @@ async def add(
     if as_json:
         print_json(shapes.ssh_key(key))
     else:
-        say(_("{name} may sign in with {fingerprint}.").format(name=username, fingerprint=key.fingerprint))
+        say(_("SSH key {fingerprint} was added to {name}.").format(name=username, fingerprint=key.fingerprint))
 
 
 def _read(file: str) -> str:
@@ -117,4 +117,4 @@ async def delete(key: int) -> None:
     """
     async with open_core() as (core, actor):
         await core.keys.delete(actor, key)
-    say(_("The key was removed."))
+    say(_("SSH key {id} was removed.").format(id=key))

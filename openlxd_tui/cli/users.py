@@ -52,7 +52,7 @@ async def add(
     if as_json:
         print_json({**shapes.user(user), "api_key": user.api_key})
     else:
-        say(_("{name} was made. Its API key is shown this once:").format(name=user.username))
+        say(_("Account {name} was created. Its API key is shown this once:").format(name=user.username))
         out(user.api_key)
 
 
@@ -75,7 +75,7 @@ async def passwd(username: str, *, password_stdin: Stdin = False) -> None:
     password = read_password(password_stdin)
     async with open_core() as (core, actor):
         await core.accounts.set_password(actor, username, password)
-    say(_("{name} has a new password.").format(name=username))
+    say(_("The password of {name} was changed.").format(name=username))
 
 
 async def suspend(username: str, *, reason: str = "") -> None:
@@ -90,7 +90,7 @@ async def suspend(username: str, *, reason: str = "") -> None:
     """
     async with open_core() as (core, actor):
         await core.accounts.suspend(actor, username, reason)
-    say(_("{name} is suspended.").format(name=username))
+    say(_("Account {name} was suspended.").format(name=username))
 
 
 async def activate(username: str) -> None:
@@ -103,7 +103,7 @@ async def activate(username: str) -> None:
     """
     async with open_core() as (core, actor):
         await core.accounts.activate(actor, username)
-    say(_("{name} is active.").format(name=username))
+    say(_("Account {name} was reactivated.").format(name=username))
 
 
 async def delete(
@@ -125,7 +125,7 @@ async def delete(
     confirm(question.format(name=username), yes)
     async with open_core() as (core, actor):
         await core.accounts.delete(actor, username, containers=containers)
-    say(_("{name} is deleted.").format(name=username))
+    say(_("Account {name} was deleted.").format(name=username))
 
 
 async def quota(username: str, quota: str | None = None, *, as_json: Json = False) -> None:

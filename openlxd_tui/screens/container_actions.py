@@ -16,7 +16,7 @@ from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
-from openlxd_tui.outcomes import refused_text
+from openlxd_core.outcomes import refused_text
 from openlxd_tui.present import sentence
 from openlxd_tui.reasons import ADMINS_ONLY, container_reason, no_row
 from openlxd_tui.screens.confirm import Choice, Confirm, TypeToConfirm

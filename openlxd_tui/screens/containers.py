@@ -24,7 +24,7 @@ from openlxd_core.domain.feed import Change
 from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.quota import Quota
 from openlxd_core.i18n import N_, _
-from openlxd_tui.outcomes import done_text, failed_text
+from openlxd_core.outcomes import done_text, failed_text
 from openlxd_tui.present import Cell, progress_cell, state_cell
 from openlxd_tui.screens.container_actions import ContainerActions
 from openlxd_tui.screens.filtering import Filtering

@@ -21,7 +21,7 @@ from openlxd_core.domain.image import Image, Offer
 from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
-from openlxd_tui.outcomes import done_text, failed_text
+from openlxd_core.outcomes import done_text, failed_text
 from openlxd_tui.screens.market_lists import SEARCH, MarketLists
 from openlxd_tui.widgets.filter_line import FilterLine
 from openlxd_tui.widgets.image_columns import Progress, image_columns, offer_columns

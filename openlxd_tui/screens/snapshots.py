@@ -16,7 +16,7 @@ from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.snapshot import Snapshot
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
-from openlxd_tui.outcomes import done_text, failed_text, refused_text
+from openlxd_core.outcomes import done_text, failed_text, refused_text
 from openlxd_tui.present import Cell, Piece, age, bar, load_role, moment, progress_cell, stage_word
 from openlxd_tui.reasons import no_row
 from openlxd_tui.screens.confirm import Choice, Confirm

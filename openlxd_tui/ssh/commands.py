@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 
 from openlxd_core import shapes
-from openlxd_core.domain.container import check_name
+from openlxd_core.domain.container import Container, check_name
 from openlxd_core.domain.errors import (
     BadRequest,
     Conflict,
@@ -21,6 +21,7 @@ from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.text import clean
 from openlxd_core.domain.units import format_mib
 from openlxd_core.i18n import N_, _
+from openlxd_core.outcomes import done_text
 from openlxd_tui.cli import exits
 from openlxd_tui.ssh.shell import RESET_TERMINAL, Pipe, wall_for
 from openlxd_tui.ssh.words import Command, HelpWanted, UsageError, Words, overview, split, take_apart, wants_json
@@ -146,7 +147,7 @@ async def _list(session: ConsoleSession, words: Words) -> int:
         return exits.DONE
     heads = [_("NAME"), _("STATE"), _("IPV4"), _("IPV6"), _("CPU"), _("MEMORY"), _("DISK"), _("IMAGE")]
     rows = [
-        [c.name, c.status.value, c.ipv4, c.ipv6, str(c.cpu), format_mib(c.memory_mib), format_mib(c.disk_mib), c.image]
+        [c.name, _state(c), c.ipv4, c.ipv6, str(c.cpu), format_mib(c.memory_mib), format_mib(c.disk_mib), c.image]
         for c in containers
     ]
     if session.actor.is_admin:
@@ -156,6 +157,10 @@ async def _list(session: ConsoleSession, words: Words) -> int:
     session.say(_table([heads, *rows]))
     await session.drain()
     return exits.DONE
+
+
+def _state(container: Container) -> str:
+    return f"{container.status.value} ({_('suspended')})" if container.suspended else container.status.value
 
 
 async def _info(session: ConsoleSession, words: Words) -> int:
@@ -236,7 +241,7 @@ def _outcome(session: ConsoleSession, words: Words, operation: Operation, *, wai
     elif not operation.ended:
         session.say(_("{name}: under way ({progress} %).").format(name=operation.target, progress=operation.progress))
     else:
-        session.say(_("{name}: done.").format(name=operation.target))
+        session.say(done_text(operation))
     return exits.TIMED_OUT if timed_out else exits.DONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from openlxd_core.domain.errors import (
 from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.quota import Quota
 from openlxd_core.lxd.gateway import MARK_OPERATION, MARK_OWNER, MARK_READY, InstanceSpec, ProjectSpec
+from openlxd_core.services.operations.kinds import instances
 from openlxd_core.storage import models
 from tests.support.core import add_user, eventually, finish
 from tests.support.faulty_lxd import FaultyLxd
@@ -452,3 +454,48 @@ async def test_usage_is_sampled_once_for_all_and_only_while_somebody_looks(
     await asyncio.sleep(0.1)
     assert lxd.calls["usage"] == seen
     assert core.live.usage(alice, mine) == {}
+
+
+def _late_ipv6(lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch, looks: int) -> list[str]:
+    """IPv6 is there from the ``looks``-th look on; what each look found."""
+    real, found = lxd.state, []
+
+    async def state(project: str, name: str) -> Any:
+        seen = await real(project, name)
+        if seen.status == "running" and len(found) < looks:
+            seen = replace(seen, ipv6="")
+        found.append(seen.ipv6)
+        return seen
+
+    monkeypatch.setattr(lxd, "state", state)
+    return found
+
+
+async def test_a_create_waits_for_both_addresses(
+    core: Core, alice: Actor, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """IPv6 comes by router advertisement, a moment after DHCP: the answer has it."""
+    _late_ipv6(lxd, monkeypatch, 3)
+    await create(core, alice)
+    made = await core.containers.get(alice, "web1")
+    assert made.ipv4
+    assert made.ipv6
+
+
+async def test_a_guest_without_ipv6_fails_nothing(
+    core: Core, alice: Actor, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait ends; where the bridge has none, or none was asked for, there is no wait at all."""
+    monkeypatch.setattr(instances, "IPV6_SECONDS", 0.3)
+    found = _late_ipv6(lxd, monkeypatch, 1000)
+    assert (await create(core, alice)).status is OperationStatus.DONE
+    waited = len(found)
+    assert waited > 2
+    assert (await create(core, alice, "web2", ipv6="none", cpu=1, memory="128MiB")).status is OperationStatus.DONE
+
+    async def bridge(_network: str) -> tuple[str, str]:
+        return "10.77.0.1/24", ""
+
+    monkeypatch.setattr(instances, "IPV6_SECONDS", 60)
+    monkeypatch.setattr(lxd, "bridge_addresses", bridge)
+    assert (await create(core, alice, "web3", cpu=1, memory="128MiB")).status is OperationStatus.DONE

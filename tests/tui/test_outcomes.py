@@ -10,8 +10,8 @@ from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import LxdUnavailable, Message
 from openlxd_core.domain.operation import Kind, OperationStatus
 from openlxd_core.i18n import Translator, set_translator
+from openlxd_core.outcomes import DONE, FAILED, done_text, failed_text
 from openlxd_tui.app import OpenLXDApp
-from openlxd_tui.outcomes import DONE, FAILED, done_text, failed_text
 from openlxd_tui.widgets.field import Words
 from tests.tui.conftest import MakeApp
 from tests.tui.fakes import FakeCore, container, operation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from openlxd_core.domain.container import State
-from openlxd_core.domain.errors import OpenLXDError
+from openlxd_core.domain.errors import LxdRefused, NotFound, OpenLXDError
 from openlxd_core.domain.operation import Kind
 from openlxd_core.lxd.gateway import MARK_OPERATION, MARK_READY, LxdGateway
 from openlxd_core.services.feed import announce
@@ -17,6 +17,7 @@ from openlxd_core.services.operations.kinds.instances import (
 )
 from openlxd_core.services.operations.store import Operations
 from openlxd_core.services.quotas import Quotas
+from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 
 
@@ -25,8 +26,9 @@ class CreateHandler(ContainerHandler):
 
     kinds = (Kind.CREATE,)
 
-    def __init__(self, lxd: LxdGateway, operations: Operations, quotas: Quotas) -> None:
+    def __init__(self, settings: Settings, lxd: LxdGateway, operations: Operations, quotas: Quotas) -> None:
         super().__init__(lxd, operations)
+        self._network = settings.network
         self._quotas = quotas
 
     async def run(self, job: Job) -> None:
@@ -37,9 +39,18 @@ class CreateHandler(ContainerHandler):
         fingerprint = await image_of(job, self._operations)
         await job.report("create", 5)
         await make_instance(self._lxd, job, fingerprint)
-        await start_and_wait(self._lxd, job)
+        await start_and_wait(self._lxd, job, ipv6=await self._gets_ipv6(job))
         # only now is it usable; before this mark it is half made, whatever LXD says
         await self._lxd.set_marks(*job.place, {MARK_READY: "1", MARK_OPERATION: job.operation.id})
+
+    async def _gets_ipv6(self, job: Job) -> bool:
+        """Whether the container is to have an IPv6 address and its network gives one."""
+        if job.container.wanted_ipv6 == "none":
+            return False
+        try:
+            return bool((await self._lxd.bridge_addresses(self._network))[1])
+        except (NotFound, LxdRefused):
+            return False
 
     async def undo(self, job: Job) -> None:
         """Remove what a failed create left, and nothing that it did not make."""

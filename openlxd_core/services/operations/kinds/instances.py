@@ -35,6 +35,8 @@ from openlxd_core.services.operations.store import Operations
 
 ADDRESS_SECONDS = 20.0
 """How long an address is waited for: some networks give none."""
+IPV6_SECONDS = 10.0
+"""How long a create waits for an IPv6 address, which comes by router advertisement; a guest may take none."""
 _BUSY_TRIES = 30
 
 
@@ -143,25 +145,29 @@ async def remove_own_instance(lxd: LxdGateway, job: Job) -> None:
         await lxd.delete_instance(*job.place)
 
 
-async def start_and_wait(lxd: LxdGateway, job: Job, percent: int = 85) -> None:
-    """Start the instance and wait for its address, reporting from ``percent`` on."""
+async def start_and_wait(lxd: LxdGateway, job: Job, percent: int = 85, *, ipv6: bool = False) -> None:
+    """Start the instance and wait for its address, reporting from ``percent`` on; ``ipv6`` as below."""
     await job.report("start", percent)
     await lxd.start(*job.place)
     await job.report("network", min(95, percent + 5))
-    await wait_for_address(lxd, *job.place, wanted=job.container.wanted_ipv4 != "none")
+    await wait_for_address(lxd, *job.place, wanted=job.container.wanted_ipv4 != "none", ipv6=ipv6)
 
 
-async def wait_for_address(lxd: LxdGateway, project: str, name: str, *, wanted: bool = True) -> InstanceState:
+async def wait_for_address(
+    lxd: LxdGateway, project: str, name: str, *, wanted: bool = True, ipv6: bool = False
+) -> InstanceState:
     """The state once there is an IPv4 address, or as it is after ADDRESS_SECONDS.
 
-    Returns at once where none is ``wanted``.
+    Returns at once where none is ``wanted``. With ``ipv6`` it waits for that address, too, for IPV6_SECONDS at most.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + ADDRESS_SECONDS
+    began = loop.time()
     pause = 0.1
     while True:
-        state = await lxd.state(project, name)
-        if state.ipv4 or not wanted or state.status != "running" or loop.time() >= deadline:
+        state, waited = await lxd.state(project, name), loop.time() - began
+        lacks_ipv4 = wanted and not state.ipv4 and waited < ADDRESS_SECONDS
+        lacks_ipv6 = ipv6 and not state.ipv6 and waited < IPV6_SECONDS
+        if state.status != "running" or not (lacks_ipv4 or lacks_ipv6):
             return state
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, 1.0)

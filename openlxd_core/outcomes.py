@@ -6,7 +6,6 @@ from openlxd_core.domain.errors import Message
 from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
-from openlxd_tui.present import sentence
 
 DONE: dict[Kind, str] = {
     Kind.CREATE: N_("Container {name} was created."),
@@ -56,16 +55,20 @@ def done_text(operation: Operation) -> str:
 
 def failed_text(operation: Operation) -> str:
     """The sentence for an operation that failed."""
-    reason = sentence(operation.error) if operation.error is not None else _(N_("the reason is not known."))
+    reason = _sentence(operation.error) if operation.error is not None else _(N_("the reason is not known."))
     return _text(FAILED, operation.kind, operation.target, operation.args, reason)
 
 
 def refused_text(kind: Kind, target: str, reason: Message, **args: object) -> str:
     """The sentence for an operation that the core did not begin."""
-    return _text(FAILED, kind, target, args, sentence(reason))
+    return _text(FAILED, kind, target, args, _sentence(reason))
 
 
 def _text(sentences: dict[Kind, str], kind: Kind, target: str, args: object, reason: str = "") -> str:
     known = args if isinstance(args, dict) else {}
     values = {name: clean(str(known.get(name) or "?"), 100) for name in ("image", "snapshot", "alias")}
     return _(sentences[kind]).format(name=clean(target, 100), reason=reason, **values)
+
+
+def _sentence(message: Message) -> str:
+    return clean(message.text(_))
