@@ -7,16 +7,18 @@ from collections.abc import Iterable, Sequence
 
 from aiohttp import web
 
-from openlxd_api import docs_page
-from openlxd_api.body import BODY_MAX_BYTES
-from openlxd_api.client import parse_networks
-from openlxd_api.limiting import Limiter
-from openlxd_api.meter import Meter
-from openlxd_api.middleware import authenticate, outermost
-from openlxd_api.openapi import describe
-from openlxd_api.parts import CORE, LIMITER, METER, OPENAPI, STOPPING
-from openlxd_api.rails import Endpoint
-from openlxd_api.routes import (
+from openlxd_api import whmcs
+from openlxd_api.framework import docs_page
+from openlxd_api.framework.app_keys import CORE, LIMITER, METER, OPENAPI, STOPPING
+from openlxd_api.framework.body import BODY_MAX_BYTES
+from openlxd_api.framework.client import parse_networks
+from openlxd_api.framework.endpoint import Endpoint
+from openlxd_api.framework.limiting import Limiter
+from openlxd_api.framework.metrics import Meter
+from openlxd_api.framework.middleware import authenticate, outermost
+from openlxd_api.framework.openapi import describe
+from openlxd_api.framework.sse import OPEN
+from openlxd_api.v1 import (
     accounts,
     audit,
     containers,
@@ -27,9 +29,7 @@ from openlxd_api.routes import (
     snapshots,
     system,
     users,
-    whmcs,
 )
-from openlxd_api.streams import OPEN
 from openlxd_core.bootstrap import Core
 
 MODULES: Sequence[Iterable[Endpoint]] = (

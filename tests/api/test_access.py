@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from openlxd_api.client import client_of, parse_networks
+from openlxd_api.framework.client import client_of, parse_networks
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.errors import ConfigurationError
 from tests.api.conftest import Api

@@ -13,7 +13,7 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 
 from openlxd_api.app import make_app
-from openlxd_api.caching import takes_gzip
+from openlxd_api.framework.caching import takes_gzip
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.lxd.simulated import SimulatedLxd

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
-from openlxd_api import streams
-from openlxd_api.parts import STOPPING
+from openlxd_api.framework import sse as streams
+from openlxd_api.framework.app_keys import STOPPING
 from openlxd_core.domain.actor import SYSTEM, Actor
 from tests.api.conftest import Api
 from tests.support.core import finish

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from openlxd_api.app import all_endpoints
-from openlxd_api.openapi import document
+from openlxd_api.framework.openapi import document
 from openlxd_core.domain.actor import Actor
 from openlxd_core.storage import models
 from tests.api.conftest import Api

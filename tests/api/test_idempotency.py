@@ -12,7 +12,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from openlxd_api.app import make_app
-from openlxd_api.body import canonical, parse_json
+from openlxd_api.framework.body import canonical, parse_json
 from openlxd_core.bootstrap import open_core
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.errors import StorageUnavailable

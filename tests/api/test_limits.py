@@ -13,7 +13,7 @@ import structlog
 from aiohttp.test_utils import TestClient, TestServer
 
 from openlxd_api.app import make_app
-from openlxd_api.limiting import source_of
+from openlxd_api.framework.limiting import source_of
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor, Role
 from openlxd_core.domain.errors import ConfigurationError

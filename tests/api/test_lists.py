@@ -8,13 +8,13 @@ from typing import Any, get_args
 import pytest
 
 from openlxd_api.app import all_endpoints
-from openlxd_api.rails import Endpoint
+from openlxd_api.framework.endpoint import Endpoint
 from openlxd_core.domain.actor import Actor
 from openlxd_core.storage import models
 from tests.api.conftest import Api
 from tests.support.core import add_user
 
-LISTS = [e for e in all_endpoints() if str(e.answer).startswith("openlxd_api.answers.Paged")]
+LISTS = [e for e in all_endpoints() if str(e.answer).startswith("openlxd_api.framework.responses.Paged")]
 
 
 async def _ask(api: Api, path: str, token: str, expected: int = 200, /, **query: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from openlxd_api.app import all_endpoints
-from openlxd_api.rails import Endpoint
+from openlxd_api.framework.endpoint import Endpoint
 from openlxd_core.domain.actor import Actor
 from tests.api.conftest import Api
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from openlxd_api.body import DEPTH_MAX
-from openlxd_api.errors import STATUS
+from openlxd_api.framework.body import DEPTH_MAX
+from openlxd_api.framework.errors import STATUS
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import OpenLXDError, error_tree
@@ -218,7 +218,8 @@ async def test_somebody_signed_in_is_named_by_the_credential_alone(api: Api, ali
 
 async def test_a_slow_client_is_let_go(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a head nor a body that never ends holds a connection for long; a quick client is served meanwhile."""
-    from openlxd_api import body, server
+    from openlxd_api import server
+    from openlxd_api.framework import body
 
     monkeypatch.setattr(server, "HEADER_SECONDS", 0.3)
     monkeypatch.setattr(body, "BODY_SECONDS", 0.3)

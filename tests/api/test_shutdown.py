@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
-from openlxd_api import waiting
+from openlxd_api.framework import pending as waiting
 from openlxd_api.server import listening
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import SYSTEM

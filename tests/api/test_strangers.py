@@ -15,7 +15,7 @@ import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 
 from openlxd_api.app import all_endpoints, make_app
-from openlxd_api.rails import Access, Endpoint
+from openlxd_api.framework.endpoint import Access, Endpoint
 from openlxd_core import secrets as keys
 from openlxd_core.bootstrap import open_core
 from openlxd_core.domain.actor import SYSTEM, Actor, Role

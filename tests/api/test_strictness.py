@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from openlxd_api.app import all_endpoints
-from openlxd_api.rails import Access, Endpoint
+from openlxd_api.framework.endpoint import Access, Endpoint
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.lxd.simulated import SimulatedLxd
 from tests.api.conftest import Api

@@ -7,9 +7,9 @@ from typing import Any, get_args, get_origin
 
 import pytest
 
-from openlxd_api.answers import PENDING, Answer
 from openlxd_api.app import all_endpoints
-from openlxd_api.rails import Endpoint
+from openlxd_api.framework.endpoint import Endpoint
+from openlxd_api.framework.responses import PENDING, Answer
 from openlxd_core.domain.actor import Actor
 from tests.api.conftest import Api
 from tests.support.core import PASSWORD

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from openlxd_api.schemas.account import KeyView, QuotaView, UserView
-from openlxd_api.schemas.container import ContainerView, SnapshotView
-from openlxd_api.schemas.image import ImageView, OfferView
-from openlxd_api.schemas.system import OperationView
+from openlxd_api.v1.schemas.account import KeyView, QuotaView, UserView
+from openlxd_api.v1.schemas.container import ContainerView, SnapshotView
+from openlxd_api.v1.schemas.image import ImageView, OfferView
+from openlxd_api.v1.schemas.system import OperationView
 from openlxd_core import shapes
 from openlxd_core.domain.account import AccountStatus, SshKey, User
 from openlxd_core.domain.actor import Role

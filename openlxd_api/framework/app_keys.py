@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from openlxd_api.client import Client
-from openlxd_api.limiting import Limiter
-from openlxd_api.meter import Meter
+from openlxd_api.framework.client import Client
+from openlxd_api.framework.limiting import Limiter
+from openlxd_api.framework.metrics import Meter
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from openlxd_api.answers import Event, Stream
-from openlxd_api.rails import Endpoints
-from openlxd_api.schemas.system import ChangeView
+from openlxd_api.framework.endpoint import Endpoints
+from openlxd_api.framework.responses import Event, Stream
+from openlxd_api.v1.schemas.system import ChangeView
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.feed import Change

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Answer, Paged, outcome, paged
-from openlxd_api.rails import Endpoints
-from openlxd_api.schemas.base import Deleted, Pending, Waiting
-from openlxd_api.schemas.container import ContainerView, NewSnapshot, SnapshotView
-from openlxd_api.schemas.lists import SnapshotQuery
-from openlxd_api.waiting import Waiter
+from openlxd_api.framework.endpoint import Endpoints
+from openlxd_api.framework.pending import Waiter
+from openlxd_api.framework.responses import Answer, Paged, outcome, paged
+from openlxd_api.v1.schemas.base import Deleted, Pending, Waiting
+from openlxd_api.v1.schemas.container import ContainerView, NewSnapshot, SnapshotView
+from openlxd_api.v1.schemas.lists import SnapshotQuery
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 

@@ -18,10 +18,10 @@ from typing import Any
 from aiohttp import web
 from cryptography.fernet import Fernet, InvalidToken
 
-from openlxd_api.body import canonical
-from openlxd_api.errors import HttpProblem, error_response, problem_response
-from openlxd_api.limiting import source_of
-from openlxd_api.parts import ACTOR, CORE, HEADERS, LIMITER, STOPPING
+from openlxd_api.framework.app_keys import ACTOR, CORE, HEADERS, LIMITER, STOPPING
+from openlxd_api.framework.body import canonical
+from openlxd_api.framework.errors import HttpProblem, error_response, problem_response
+from openlxd_api.framework.limiting import source_of
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import BadRequest, Busy, Conflict, OpenLXDError, RateLimited, ValidationFailed
 from openlxd_core.i18n import N_

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Paged, paged
-from openlxd_api.rails import Access, Endpoints
-from openlxd_api.schemas.account import (
+from openlxd_api.framework.endpoint import Access, Endpoints
+from openlxd_api.framework.responses import Paged, paged
+from openlxd_api.v1.schemas.account import (
     ApiKey,
     CreatedUserView,
     DeleteUser,
@@ -16,7 +16,7 @@ from openlxd_api.schemas.account import (
     UserChange,
     UserView,
 )
-from openlxd_api.schemas.lists import UserQuery
+from openlxd_api.v1.schemas.lists import UserQuery
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor, Role
 from openlxd_core.i18n import N_

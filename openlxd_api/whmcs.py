@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Answer, outcome
-from openlxd_api.rails import Access, Endpoints
-from openlxd_api.schemas.base import Waiting
-from openlxd_api.schemas.container import (
+from openlxd_api.framework.endpoint import Access, Endpoints
+from openlxd_api.framework.pending import Waiter
+from openlxd_api.framework.responses import Answer, outcome
+from openlxd_api.v1.schemas.base import Waiting
+from openlxd_api.v1.schemas.container import (
     WhmcsConfig,
     WhmcsContainer,
     WhmcsCreate,
@@ -15,8 +16,7 @@ from openlxd_api.schemas.container import (
     WhmcsPending,
     WhmcsSuspend,
 )
-from openlxd_api.schemas.states import WhmcsStatus
-from openlxd_api.waiting import Waiter
+from openlxd_api.v1.schemas.states import WhmcsStatus
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import Container

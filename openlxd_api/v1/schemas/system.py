@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from openlxd_api.schemas.base import View
-from openlxd_api.schemas.states import HealthStatus
+from openlxd_api.framework.models import View
+from openlxd_api.v1.schemas.states import HealthStatus
 from openlxd_core import shapes
 from openlxd_core.domain import operation
 from openlxd_core.domain.feed import AuditEntry, Change, LxdState

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from openlxd_api.answers import Raw
-from openlxd_api.meter import CONTENT_TYPE, Meter
-from openlxd_api.parts import OPENAPI
-from openlxd_api.rails import Access, Endpoints
+from openlxd_api.framework.app_keys import OPENAPI
+from openlxd_api.framework.endpoint import Access, Endpoints
+from openlxd_api.framework.metrics import CONTENT_TYPE, Meter
+from openlxd_api.framework.responses import Raw
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 

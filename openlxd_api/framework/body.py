@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
-from openlxd_api.errors import HttpProblem, problem
+from openlxd_api.framework.errors import HttpProblem, problem
 from openlxd_core.domain.errors import BadRequest, Message, ValidationFailed
 from openlxd_core.i18n import N_
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-STATIC = Path(__file__).with_name("static") / "docs"
+STATIC = Path(__file__).parent.with_name("static") / "docs"
 PATH = "/api/docs"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HEADERS = {

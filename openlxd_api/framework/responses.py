@@ -11,8 +11,7 @@ from typing import Any, Generic, TypeVar
 from aiohttp import web
 from pydantic import BaseModel
 
-from openlxd_api.schemas.base import Pending
-from openlxd_api.schemas.container import WhmcsPending
+from openlxd_api.framework.models import View
 from openlxd_core.domain.listing import Page
 from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.domain.text import clean
@@ -23,8 +22,6 @@ READ = N_("OK")
 """What a request that changed nothing is answered with."""
 CREATED = N_("Container created successfully")
 UNDER_WAY = N_("This is under way; ask for the operation to see how far it is.")
-PENDING = (Pending, WhmcsPending)
-"""The answers that mean “not finished yet”, always sent with 202."""
 
 CHUNK = 100
 """Records that become views at once."""
@@ -112,7 +109,7 @@ def respond(result: Any, status: int, message: str = "", path: Mapping[str, str]
 
 def envelope(result: Any, status: int = 200, message: str = "", path: Mapping[str, str] | None = None) -> web.Response:
     """The one shape of a success, in the language of the request."""
-    if isinstance(result, PENDING):
+    if isinstance(result, View) and result.unfinished:
         result = Answer(result, UNDER_WAY, status=202)
     more: dict[str, Any] = {}
     if isinstance(result, Paged):

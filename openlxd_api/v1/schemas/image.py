@@ -7,7 +7,8 @@ from typing import Self
 
 from pydantic import Field, StrictStr
 
-from openlxd_api.schemas.base import Body, ContainerName, Flag, ImageAlias, View
+from openlxd_api.framework.models import Body, View
+from openlxd_api.v1.schemas.base import ContainerName, Flag, ImageAlias
 from openlxd_core import shapes
 from openlxd_core.domain import image
 

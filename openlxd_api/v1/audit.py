@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Paged, paged
-from openlxd_api.rails import Endpoints
-from openlxd_api.schemas.lists import AuditQuery
-from openlxd_api.schemas.system import AuditView
+from openlxd_api.framework.endpoint import Endpoints
+from openlxd_api.framework.responses import Paged, paged
+from openlxd_api.v1.schemas.lists import AuditQuery
+from openlxd_api.v1.schemas.system import AuditView
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Answer, Paged, paged
-from openlxd_api.client import Client
-from openlxd_api.limiting import Limiter
-from openlxd_api.middleware import ORIGIN
-from openlxd_api.rails import Access, Endpoints
-from openlxd_api.schemas.account import (
+from openlxd_api.framework.client import Client
+from openlxd_api.framework.endpoint import Access, Endpoints
+from openlxd_api.framework.limiting import Limiter
+from openlxd_api.framework.middleware import ORIGIN
+from openlxd_api.framework.responses import Answer, Paged, paged
+from openlxd_api.v1.schemas.account import (
     ApiKey,
     CreatedUserView,
     KeyView,
@@ -20,7 +20,7 @@ from openlxd_api.schemas.account import (
     SignIn,
     UserView,
 )
-from openlxd_api.schemas.lists import KeyQuery
+from openlxd_api.v1.schemas.lists import KeyQuery
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import BadRequest

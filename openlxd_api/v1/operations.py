@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from openlxd_api.answers import Event, Paged, Stream, paged
-from openlxd_api.rails import Endpoints
-from openlxd_api.schemas.lists import OperationQuery
-from openlxd_api.schemas.system import OperationView
+from openlxd_api.framework.endpoint import Endpoints
+from openlxd_api.framework.responses import Event, Paged, Stream, paged
+from openlxd_api.v1.schemas.lists import OperationQuery
+from openlxd_api.v1.schemas.system import OperationView
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.i18n import N_

@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from openlxd_api.answers import Event, Stream
-from openlxd_api.parts import ACTOR, HEADERS, IDENTIFY, METER, STOPPING
+from openlxd_api.framework.app_keys import ACTOR, HEADERS, IDENTIFY, METER, STOPPING
+from openlxd_api.framework.responses import Event, Stream
 from openlxd_core.domain.errors import BadRequest, OpenLXDError, RateLimited
 from openlxd_core.i18n import N_, _
 

@@ -8,20 +8,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictStr, WithJsonSchema, model_validator
 
-from openlxd_api.schemas.account import Username
-from openlxd_api.schemas.base import (
-    SIZES,
-    Body,
-    ContainerName,
-    Cpu,
-    Disk,
-    Flag,
-    ImageAlias,
-    Memory,
-    View,
-    number_or_text,
-)
-from openlxd_api.schemas.states import WhmcsStatus, doing
+from openlxd_api.framework.models import Body, View
+from openlxd_api.v1.schemas.account import Username
+from openlxd_api.v1.schemas.base import SIZES, ContainerName, Cpu, Disk, Flag, ImageAlias, Memory, number_or_text
+from openlxd_api.v1.schemas.states import WhmcsStatus, doing
 from openlxd_core import shapes
 from openlxd_core.domain import container
 from openlxd_core.domain.operation import Operation
@@ -371,6 +361,8 @@ class WhmcsDetails(WhmcsContainer):
 
 class WhmcsPending(WhmcsContainer):
     """One on which work goes on. Always sent with 202."""
+
+    unfinished = True
 
     operation_id: str
 

@@ -13,8 +13,10 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from openlxd_api.client import Client, Network, client_of
-from openlxd_api.errors import (
+from openlxd_api.framework.app_keys import ACTOR, CLIENT, CORE, HEADERS, IDENTIFY, LIMITER, METER, TOKEN
+from openlxd_api.framework.client import Client, Network, client_of
+from openlxd_api.framework.endpoint import Access, Endpoint
+from openlxd_api.framework.errors import (
     INTERNAL_ERROR,
     HttpProblem,
     error_response,
@@ -22,11 +24,9 @@ from openlxd_api.errors import (
     problem,
     problem_response,
 )
-from openlxd_api.limiting import LIMIT, REMAINING, RESET
-from openlxd_api.once import HEADER as IDEMPOTENCY_KEY
-from openlxd_api.once import REPLAYED
-from openlxd_api.parts import ACTOR, CLIENT, CORE, HEADERS, IDENTIFY, LIMITER, METER, TOKEN
-from openlxd_api.rails import Access, Endpoint
+from openlxd_api.framework.idempotency import HEADER as IDEMPOTENCY_KEY
+from openlxd_api.framework.idempotency import REPLAYED
+from openlxd_api.framework.limiting import LIMIT, REMAINING, RESET
 from openlxd_core.domain.actor import Actor, anonymous, local_admin
 from openlxd_core.domain.errors import BadRequest, Message, OpenLXDError, Unauthenticated
 from openlxd_core.i18n import N_, Translator, closest_language, set_translator

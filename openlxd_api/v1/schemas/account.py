@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictStr, WithJsonSchema, model_validator
 
-from openlxd_api.schemas.base import SIZE_MAX, SIZES, Body, View, Whole, number_or_text
-from openlxd_api.schemas.states import UserRole
+from openlxd_api.framework.models import Body, View
+from openlxd_api.v1.schemas.base import SIZE_MAX, SIZES, Whole, number_or_text
+from openlxd_api.v1.schemas.states import UserRole
 from openlxd_core import shapes
 from openlxd_core.domain import account
 from openlxd_core.domain.quota import Quota

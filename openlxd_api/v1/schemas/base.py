@@ -8,63 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StrictStr,
     WithJsonSchema,
-    field_validator,
-    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from openlxd_api.schemas.states import Doing, doing
+from openlxd_api.framework.models import Body, View
+from openlxd_api.v1.schemas.states import Doing, doing
 from openlxd_core.domain.container import DISK_MIN_MIB, MEMORY_MIN_MIB
 from openlxd_core.domain.operation import Operation
 from openlxd_core.domain.units import CPU_MAX
-
-
-class Body(BaseModel):
-    """The root of what clients send: no field that we do not know, and what is left out is left out, not null."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-    former: ClassVar[Mapping[str, str]] = {}
-    """Former names that are still taken, and the names in their place. The OpenAPI document names the new ones only."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_new_names(cls, values: Any) -> Any:
-        if not cls.former or not isinstance(values, Mapping):
-            return values
-        renamed = {old: new for old, new in cls.former.items() if old in values and new not in values}
-        return {renamed.get(name, name): value for name, value in values.items()}  # both at once: the former is unknown
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _not_null(cls, value: Any) -> Any:
-        if value is None:
-            raise PydanticCustomError("missing", "null")
-        return value
-
-
-class View(BaseModel):
-    """The root of what clients get: every field of it is always there."""
-
-    model_config = ConfigDict(
-        frozen=True, use_attribute_docstrings=True, json_schema_serialization_defaults_required=True
-    )
-
-
-class NoQuery(Body):
-    """An endpoint without a query: any field in it is a mistake."""
-
-
-class NoBody(Body):
-    """An endpoint without a body: any field in it is a mistake."""
 
 
 def _whole(value: Any) -> int:
@@ -151,6 +109,8 @@ class Waiting(Body):
 
 class Pending(View):
     """Work that goes on: ask for the operation, or follow its events. Always sent with 202."""
+
+    unfinished = True
 
     name: str
     """What it is about."""

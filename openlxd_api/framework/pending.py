@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from openlxd_api.errors import HttpProblem, status_of_code
+from openlxd_api.framework.errors import HttpProblem, status_of_code
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import Message

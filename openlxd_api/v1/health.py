@@ -6,11 +6,11 @@ import asyncio
 
 import structlog
 
-from openlxd_api.answers import Answer
-from openlxd_api.rails import Access, Endpoints
-from openlxd_api.schemas.states import HealthStatus
-from openlxd_api.schemas.system import DatabaseHealth, Health, LxdHealth
-from openlxd_api.version import product_version
+from openlxd_api.framework.endpoint import Access, Endpoints
+from openlxd_api.framework.responses import Answer
+from openlxd_api.framework.version import product_version
+from openlxd_api.v1.schemas.states import HealthStatus
+from openlxd_api.v1.schemas.system import DatabaseHealth, Health, LxdHealth
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import SYSTEM
 from openlxd_core.domain.errors import StorageUnavailable

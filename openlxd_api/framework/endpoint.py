@@ -24,15 +24,15 @@ from typing import Any, get_type_hints
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from openlxd_api.answers import Answer, Raw, Stream, envelope, respond
-from openlxd_api.body import as_sent, known, read_json, read_no_body, read_query, typed
-from openlxd_api.caching import finish
-from openlxd_api.once import HEADER as IDEMPOTENCY_KEY
-from openlxd_api.once import once
-from openlxd_api.parts import ACTOR, CLIENT, CORE, HEADERS, LIMITER, METER, PREFIX, STOPPING, TOKEN
-from openlxd_api.schemas.base import NoBody, NoQuery
-from openlxd_api.streams import last_event_id, serve_stream
-from openlxd_api.waiting import Waiter
+from openlxd_api.framework.app_keys import ACTOR, CLIENT, CORE, HEADERS, LIMITER, METER, PREFIX, STOPPING, TOKEN
+from openlxd_api.framework.body import as_sent, known, read_json, read_no_body, read_query, typed
+from openlxd_api.framework.caching import finish
+from openlxd_api.framework.idempotency import HEADER as IDEMPOTENCY_KEY
+from openlxd_api.framework.idempotency import once
+from openlxd_api.framework.models import NoBody, NoQuery
+from openlxd_api.framework.pending import Waiter
+from openlxd_api.framework.responses import Answer, Raw, Stream, envelope, respond
+from openlxd_api.framework.sse import last_event_id, serve_stream
 from openlxd_core.domain.errors import ValidationFailed
 
 __all__ = [

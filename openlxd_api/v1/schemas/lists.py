@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictStr
 
-from openlxd_api.schemas.base import Body, Digits, Moment, Truth
-from openlxd_api.schemas.states import UserRole
+from openlxd_api.framework.models import Body
+from openlxd_api.v1.schemas.base import Digits, Moment, Truth
+from openlxd_api.v1.schemas.states import UserRole
 from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.actor import Role
 from openlxd_core.domain.container import State

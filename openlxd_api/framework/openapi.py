@@ -11,14 +11,15 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import core_schema
 
-from openlxd_api.answers import PENDING, Answer, Paged, Raw, Stream
-from openlxd_api.errors import HTTP_CODES, STATUS
-from openlxd_api.limiting import LIMIT, REMAINING, RESET
-from openlxd_api.once import HEADER as IDEMPOTENCY_KEY
-from openlxd_api.once import PATTERN as IDEMPOTENCY_PATTERN
-from openlxd_api.once import REPLAYED
-from openlxd_api.rails import Access, Endpoint
-from openlxd_api.version import product_version
+from openlxd_api.framework.endpoint import Access, Endpoint
+from openlxd_api.framework.errors import HTTP_CODES, STATUS
+from openlxd_api.framework.idempotency import HEADER as IDEMPOTENCY_KEY
+from openlxd_api.framework.idempotency import PATTERN as IDEMPOTENCY_PATTERN
+from openlxd_api.framework.idempotency import REPLAYED
+from openlxd_api.framework.limiting import LIMIT, REMAINING, RESET
+from openlxd_api.framework.models import View
+from openlxd_api.framework.responses import Answer, Paged, Raw, Stream
+from openlxd_api.framework.version import product_version
 
 DESCRIPTION = """Containers on LXD, for scripts, billing systems and web pages.
 
@@ -358,7 +359,7 @@ def _bare_successes(endpoint: Endpoint, parts: _Parts) -> dict[str, Any]:
         return {"200": {"description": "The document.", "content": {kind: {"schema": schema}}}}
     found: dict[str, Any] = {}
     for kind in _members(endpoint.answer):
-        pending = kind in PENDING
+        pending = isinstance(kind, type) and issubclass(kind, View) and kind.unfinished
         text = "It goes on; ask for the operation." if pending else "Done."
         pages = get_origin(kind) is Paged
         data = parts.of(get_args(kind)[0] if pages else kind, "serialization")

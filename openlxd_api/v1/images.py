@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from openlxd_api.answers import Answer, Paged, outcome, paged
-from openlxd_api.rails import Access, Endpoints
-from openlxd_api.schemas.base import Deleted, Pending, Waiting
-from openlxd_api.schemas.image import (
+from openlxd_api.framework.endpoint import Access, Endpoints
+from openlxd_api.framework.pending import Waiter
+from openlxd_api.framework.responses import Answer, Paged, outcome, paged
+from openlxd_api.v1.schemas.base import Deleted, Pending, Waiting
+from openlxd_api.v1.schemas.image import (
     ImageFlags,
     ImageInfoView,
     ImageView,
@@ -14,8 +15,7 @@ from openlxd_api.schemas.image import (
     PublishImage,
     RemoteImages,
 )
-from openlxd_api.schemas.lists import ImageQuery, RemoteQuery
-from openlxd_api.waiting import Waiter
+from openlxd_api.v1.schemas.lists import ImageQuery, RemoteQuery
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.i18n import N_

@@ -1,0 +1,1 @@
+"""What every endpoint stands on: typed handlers, strict bodies, documents, limits. It knows no route."""
