@@ -11,7 +11,7 @@ from textual.screen import ModalScreen, Screen
 
 from openlxd_core.domain.errors import Message
 from openlxd_core.domain.feed import Change
-from openlxd_core.i18n import N_
+from openlxd_core.i18n import N_, _
 from openlxd_tui.reasons import NOT_NOW
 from openlxd_tui.widgets.lines import Banner
 from openlxd_tui.widgets.pane import Pane
@@ -73,7 +73,10 @@ class Page(Screen[None], inherit_bindings=False):
     def action_scroll_details(self, by: int) -> None:
         """Scroll the pane of details, where this screen has one."""
         for pane in self.query(Pane):
-            pane.scroll_lines(by)
+            if not pane.size.height:
+                self.session.notify(_(N_("The details are not shown.")))
+            elif not pane.scroll_lines(by):
+                self.session.notify(_(N_("The details have no more lines.")))
 
     def on_feed_change(self, message: FeedChange) -> None:
         """Every screen shows whether LXD answers; the rest is each one's own."""

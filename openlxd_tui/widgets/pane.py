@@ -104,12 +104,14 @@ class Pane(Widget):
 
     # Scrolling
 
-    def scroll_lines(self, by: int) -> None:
-        """Scroll by so many lines, as far as there are any."""
+    def scroll_lines(self, by: int) -> bool:
+        """Scroll by so many lines, as far as there are any; whether there were."""
         top = max(0, min(self._top + by, len(self.lines()) - self.size.height))
-        if top != self._top:
-            self._top = top
-            self.refresh()
+        if top == self._top:
+            return False
+        self._top = top
+        self.refresh()
+        return True
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """The wheel."""

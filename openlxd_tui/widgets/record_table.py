@@ -45,6 +45,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         Binding("end,G", "jump(-1)", N_("Last"), show=False),
         Binding("o", "sort_next", N_("Sort"), show=False),
         Binding("O", "sort_turn", N_("Turn the order"), show=False),
+        Binding("C", "columns", N_("Columns"), show=False),
     ]
     ALLOW_SELECT = False
     DEFAULT_CSS = """
@@ -315,7 +316,9 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
     @property
     def view(self) -> TableView:
         """How the table is shown, to be remembered."""
-        return TableView(self.sort_key, self.reverse)
+        hidden = self._layout.hidden
+        shown = tuple(c.key for c in self._hideable() if c.key not in hidden) if hidden else None
+        return TableView(self.sort_key, self.reverse, shown)
 
     def show_as(self, view: TableView) -> None:
         """Show the table as it was before. A column that is no more, or cannot be sorted by, changes nothing."""
@@ -323,6 +326,29 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         if view.sort is not None and view.sort in sortable:
             self.sort_key, self.reverse = view.sort, view.reverse
             self._arrange()
+        if view.columns is not None:
+            self._show_columns(set(view.columns))
+
+    def _hideable(self) -> list[Column[T]]:
+        """All columns but the first and the state: without them nobody knows what stands in a row."""
+        return [column for column in self.columns if column.rank > 0 and column.key != "state"]
+
+    def _show_columns(self, shown: set[str]) -> None:
+        self._layout.hidden = frozenset(column.key for column in self._hideable() if column.key not in shown)
+        self._layout.forget()
+        self.repaint()
+
+    def action_columns(self) -> None:
+        """Choose which columns are shown, as far as there is room for them."""
+        from openlxd_tui.screens.columns import ColumnsDialog
+
+        def apply(shown: set[str]) -> None:
+            self._show_columns(shown)
+            self.post_message(self.Arranged(self))
+
+        hideable = self._hideable()
+        shown = {column.key for column in hideable} - self._layout.hidden
+        self.app.push_screen(ColumnsDialog([(c.key, c.title) for c in hideable], shown, apply))
 
     async def _on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)

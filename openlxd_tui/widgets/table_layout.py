@@ -24,6 +24,8 @@ class TableLayout(Generic[T]):
 
     def __init__(self, columns: Sequence[Column[T]], span: Callable[[T], Span | None] | None) -> None:
         self.placed: list[tuple[Column[T], int]] = []
+        self.hidden: frozenset[str] = frozenset()
+        """The keys of the columns that somebody chose not to see."""
         self._columns = columns
         self._span = span
         self._needs: dict[str, int] = {}
@@ -39,7 +41,7 @@ class TableLayout(Generic[T]):
             for key, need in found.items():
                 self._needs[key] = max(need, self._needs.get(key, 0))
         before = self.placed
-        self.placed = allot(self._columns, self._needs, seen, room)
+        self.placed = allot([c for c in self._columns if c.key not in self.hidden], self._needs, seen, room)
         return self.placed != before
 
     def _measure(self, rows: Sequence[T], sort_key: str) -> dict[str, int]:

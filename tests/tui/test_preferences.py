@@ -8,6 +8,8 @@ import pytest
 from textual.pilot import Pilot
 
 from openlxd_core.bootstrap import open_core
+from openlxd_core.domain.container import State
+from openlxd_core.domain.operation import Kind
 from openlxd_core.domain.preferences import Preferences, TableView
 from openlxd_core.i18n import Translator
 from openlxd_core.lxd.simulated import SimulatedLxd
@@ -18,7 +20,7 @@ from openlxd_tui.theme import DARK, LIGHT
 from openlxd_tui.widgets.record_table import RecordTable
 from tests.support.core import add_user, make_settings
 from tests.tui.conftest import MakeApp
-from tests.tui.fakes import ADMIN, ALICE, FakeCore, FakeShell, a_busy_day, container
+from tests.tui.fakes import ADMIN, ALICE, FakeCore, FakeShell, a_busy_day, container, operation
 from tests.tui.test_containers import page, screen_text, until
 
 
@@ -135,3 +137,51 @@ async def test_preferences_that_cannot_be_read_keep_nobody_out(core: FakeCore, m
 
     monkeypatch.setattr(core.preferences, "get", fail)
     assert await preferences_of(core, ALICE) == Preferences()  # type: ignore[arg-type]
+
+
+async def test_columns_are_chosen_and_come_back(core: FakeCore, make_app: MakeApp) -> None:
+    """C lists the columns; hidden ones are gone at once and in the next session, whatever then is wide enough."""
+    a_busy_day(core)
+    app = make_app()
+    async with app.run_test(size=(160, 30)) as pilot:
+        await until(pilot, lambda: page(app).table.rows)
+        assert "IPv6" in screen_text(app)
+        await pilot.press("C")
+        await until(pilot, lambda: "space shows or hides" in screen_text(app))
+        assert "○" not in screen_text(app).split("Columns")[1].split("space")[0].replace("○ stopped", "")
+        await pilot.press("space", "down", "enter", "escape")
+        table = page(app).table
+        first, second = (column.key for column in table._hideable()[:2])
+        await until(pilot, lambda: core.preferences.chosen)
+        view = core.preferences.chosen[2].tables["containers"]
+        assert view.columns is not None
+        assert {first, second}.isdisjoint(view.columns)
+        titles = {column.key: column.title for column in table.columns}
+        head = screen_text(app).splitlines()[1]
+        assert titles[first] not in head
+        assert "Name" in head
+        assert "State" in head
+        await pilot.press("C", "space", "escape")
+        assert titles[first] in screen_text(app).splitlines()[1]
+    again = app_with(core, Preferences().with_table("containers", view))
+    async with again.run_test(size=(160, 30)) as pilot:
+        await until(pilot, lambda: page(again).table.rows)
+        head = screen_text(again).splitlines()[1]
+        assert titles[first] not in head
+        assert titles[second] not in head
+        assert "State" in head
+        core.change("mail", status=State.RUNNING)
+        core.run(operation("mail", Kind.STOP))
+        await until(pilot, lambda: "◐" in screen_text(again))  # progress is drawn across what is left
+
+
+async def test_columns_of_another_version_harm_nothing(core: FakeCore) -> None:
+    """Names that are no columns show and hide nothing; the name and the state stay."""
+    a_busy_day(core)
+    app = app_with(core, Preferences().with_table("containers", TableView(columns=("of-tomorrow",))))
+    async with app.run_test(size=(160, 30)) as pilot:
+        await until(pilot, lambda: page(app).table.rows)
+        head = screen_text(app).splitlines()[1]
+        assert "Name" in head
+        assert "State" in head
+        assert "IPv4" not in head
