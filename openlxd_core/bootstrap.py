@@ -11,6 +11,8 @@ from pathlib import Path
 import structlog
 
 from openlxd_core import secrets
+from openlxd_core.coordination.change_log import Feed
+from openlxd_core.coordination.liveness import Workers
 from openlxd_core.domain.errors import ConfigurationError, unusable
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import LxdGateway
@@ -20,7 +22,6 @@ from openlxd_core.services.audit import Audit
 from openlxd_core.services.auth import Auth
 from openlxd_core.services.consoles import Consoles
 from openlxd_core.services.containers import Containers
-from openlxd_core.services.feed import Feed
 from openlxd_core.services.idempotency import Idempotency
 from openlxd_core.services.images.catalogue import ImageCatalogue
 from openlxd_core.services.images.choice import ImageChoice
@@ -52,7 +53,6 @@ from openlxd_core.services.storage import Storage
 from openlxd_core.services.suspension import Suspensions
 from openlxd_core.services.system_key import SystemKey
 from openlxd_core.services.usage import UsageHistory
-from openlxd_core.services.workers import Workers
 from openlxd_core.settings import Settings
 from openlxd_core.storage import backups, database
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.account import (
     FIRST_ADMIN,
     AccountStatus,
@@ -37,7 +38,6 @@ from openlxd_core.domain.quota import Quota
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.services import audit, system_key
-from openlxd_core.services.feed import announce
 from openlxd_core.services.idempotency import begun_before, note
 from openlxd_core.services.lookup import find_user
 from openlxd_core.services.paging import Order, having, read_all, read_page

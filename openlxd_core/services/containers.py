@@ -12,6 +12,7 @@ from typing import Any
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import (
     Container,
@@ -42,7 +43,6 @@ from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import Instance, LxdGateway
 from openlxd_core.services import audit
 from openlxd_core.services.failed_creates import FailedCreate, find_failed_create, still_failed
-from openlxd_core.services.feed import announce
 from openlxd_core.services.idempotency import repeatable
 from openlxd_core.services.images.choice import Choice, ImageChoice
 from openlxd_core.services.live import Live

@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from openlxd_core.coordination.liveness import Workers
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import Busy, NotFound, StorageUnavailable, ValidationFailed
 from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.text import is_plain
 from openlxd_core.i18n import N_
-from openlxd_core.services.workers import Workers
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import surely, transaction
 

@@ -12,6 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.account import SshKey
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import AlreadyExists, Conflict, NotFound, ValidationFailed
@@ -20,7 +21,6 @@ from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.services import audit
-from openlxd_core.services.feed import announce
 from openlxd_core.services.idempotency import begun_before, note
 from openlxd_core.services.lookup import find_user
 from openlxd_core.services.paging import Order, read_page

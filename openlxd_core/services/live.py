@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from openlxd_core.coordination.change_log import Feed, local_change
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import Container, Usage
 from openlxd_core.domain.errors import LxdUnavailable, OpenLXDError, lxd_unreachable
@@ -20,7 +21,6 @@ from openlxd_core.domain.feed import LxdState
 from openlxd_core.domain.policy import Action, may
 from openlxd_core.domain.text import clean
 from openlxd_core.lxd.gateway import LxdEvent, LxdGateway
-from openlxd_core.services.feed import Feed, local_change
 
 log = structlog.get_logger(__name__)
 

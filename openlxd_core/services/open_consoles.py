@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import structlog
 
+from openlxd_core.coordination.change_log import Feed
 from openlxd_core.domain.actor import SYSTEM
 from openlxd_core.domain.console import ExecSession
 from openlxd_core.domain.errors import OutcomeUnknown, Suspended
 from openlxd_core.i18n import N_
-from openlxd_core.services.feed import Feed
 from openlxd_core.storage import models
 
 T = TypeVar("T")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from tortoise.functions import Count, Sum
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import HOLDING
 from openlxd_core.domain.errors import LxdUnavailable, ValidationFailed
@@ -18,7 +19,6 @@ from openlxd_core.domain.units import parse_size_mib
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import LxdGateway, ProjectSpec
 from openlxd_core.services import audit
-from openlxd_core.services.feed import announce
 from openlxd_core.services.lookup import find_user
 from openlxd_core.services.records import to_quota, to_user
 from openlxd_core.settings import Settings

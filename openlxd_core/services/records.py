@@ -8,7 +8,7 @@ from openlxd_core.domain.account import AccountStatus, SshKey, User, before_free
 from openlxd_core.domain.actor import Role
 from openlxd_core.domain.container import Container, State
 from openlxd_core.domain.errors import Message
-from openlxd_core.domain.feed import AuditEntry, Change
+from openlxd_core.domain.feed import AuditEntry
 from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.quota import Quota
 from openlxd_core.storage import models
@@ -112,11 +112,6 @@ def to_operation(row: models.Operation) -> Operation:
         updated_at=row.updated_at,
         detail=dict(row.detail or {}),
     )
-
-
-def to_change(row: models.Change) -> Change:
-    """The change."""
-    return Change(row.id, row.topic, row.verb, row.key, row.user_id, dict(row.data or {}), row.at)
 
 
 def to_audit_entry(row: models.AuditEntry) -> AuditEntry:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.errors import Suspended
 from openlxd_core.domain.operation import ENDED, Kind, Operation, OperationStatus
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
-from openlxd_core.services.feed import announce
 from openlxd_core.services.lookup import find_container
 from openlxd_core.services.operations.kinds.suspension import UP
 from openlxd_core.services.operations.runner import Runner

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from openlxd_core.coordination.liveness import Workers
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import Container, Sample, Usage
 from openlxd_core.domain.errors import OpenLXDError
@@ -16,7 +17,6 @@ from openlxd_core.lxd.gateway import LxdGateway
 from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container
 from openlxd_core.services.records import to_container
-from openlxd_core.services.workers import Workers
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.actor import Actor
 from openlxd_core.services import audit
-from openlxd_core.services.feed import announce
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import AlreadyExists, Busy, Forbidden, QuotaExceeded
 from openlxd_core.domain.image import ImageStatus, Offer
@@ -14,7 +15,6 @@ from openlxd_core.domain.operation import ENDED, Kind, OperationStatus
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.units import format_bytes
 from openlxd_core.i18n import N_
-from openlxd_core.services.feed import announce
 from openlxd_core.services.operations.kinds.images import image_columns
 from openlxd_core.services.operations.store import Begun, Operations
 from openlxd_core.services.quotas import tenant_image_room

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.errors import Busy, NotFound, OpenLXDError, ValidationFailed
 from openlxd_core.domain.image import Image, ImageStatus, offered_architecture
@@ -20,7 +21,6 @@ from openlxd_core.lxd.gateway import Instance, LxdEvent, LxdGateway, LxdImage
 from openlxd_core.market.catalogue import compact, spellings
 from openlxd_core.market.support import end_of_life, version_of
 from openlxd_core.services import audit
-from openlxd_core.services.feed import announce
 from openlxd_core.services.images.flags import Flags
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction

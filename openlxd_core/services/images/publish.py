@@ -6,6 +6,7 @@ import re
 
 import structlog
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import (
@@ -20,7 +21,6 @@ from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
-from openlxd_core.services.feed import announce
 from openlxd_core.services.idempotency import repeatable
 from openlxd_core.services.images.local import PRIVATE
 from openlxd_core.services.live import Live

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.actor import SYSTEM
 from openlxd_core.domain.image import ImageStatus, offered_architecture
@@ -15,7 +16,6 @@ from openlxd_core.domain.operation import ENDED, Kind, OperationStatus
 from openlxd_core.domain.text import clean, is_plain
 from openlxd_core.lxd.gateway import LxdGateway, LxdImage
 from openlxd_core.services import audit
-from openlxd_core.services.feed import announce
 from openlxd_core.services.images.local import PRIVATE, LocalImages
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction

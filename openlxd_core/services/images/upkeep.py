@@ -8,16 +8,16 @@ from datetime import datetime
 
 import structlog
 
+from openlxd_core.coordination.change_log import Feed
+from openlxd_core.coordination.liveness import Workers
 from openlxd_core.domain.actor import SYSTEM
 from openlxd_core.domain.errors import OpenLXDError
-from openlxd_core.services.feed import Feed
 from openlxd_core.services.images.catalogue import ImageCatalogue
 from openlxd_core.services.images.images import Images
 from openlxd_core.services.images.local import LocalImages
 from openlxd_core.services.images.sync import ImageSync
 from openlxd_core.services.live import Live
 from openlxd_core.services.operations.kinds.images import ImportHandler
-from openlxd_core.services.workers import Workers
 
 log = structlog.get_logger(__name__)
 

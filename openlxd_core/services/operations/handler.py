@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.container import Container, State
 from openlxd_core.domain.errors import Conflict, LxdRefused, NotFound, OpenLXDError
 from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import InstanceState, LxdGateway
-from openlxd_core.services.feed import announce
 from openlxd_core.services.operations.store import Operations
 from openlxd_core.services.records import pack_message, to_container, to_state
 from openlxd_core.storage import models

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
+from openlxd_core.coordination.change_log import Feed, announce
+from openlxd_core.coordination.liveness import Workers
 from openlxd_core.domain.actor import SYSTEM
 from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import Message, OpenLXDError
@@ -28,12 +30,10 @@ from openlxd_core.lxd.gateway import (
     LxdGateway,
 )
 from openlxd_core.services.failed_creates import is_not_ours
-from openlxd_core.services.feed import Feed, announce
 from openlxd_core.services.operations.kinds.instances import find_instance
 from openlxd_core.services.operations.runner import Runner
 from openlxd_core.services.operations.store import Operations
 from openlxd_core.services.records import pack_message, to_state, unpack_message
-from openlxd_core.services.workers import Workers
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from tortoise.expressions import Q
 
+from openlxd_core.coordination.change_log import Feed, announce
+from openlxd_core.coordination.liveness import Workers
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.container import Container
 from openlxd_core.domain.errors import Busy, Conflict, NotFound, OpenLXDError
@@ -20,12 +22,10 @@ from openlxd_core.domain.operation import CANCELLABLE, ENDED, Kind, Operation, O
 from openlxd_core.domain.policy import Action, may, require
 from openlxd_core.i18n import N_
 from openlxd_core.services import audit
-from openlxd_core.services.feed import Feed, announce
 from openlxd_core.services.idempotency import note
 from openlxd_core.services.lookup import ids_of
 from openlxd_core.services.paging import Order, read_page
 from openlxd_core.services.records import pack_message, to_container, to_operation
-from openlxd_core.services.workers import Workers
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import LxdRefused, NotFound, OpenLXDError
 from openlxd_core.domain.operation import Kind
 from openlxd_core.lxd.gateway import MARK_OPERATION, MARK_READY, LxdGateway
-from openlxd_core.services.feed import announce
 from openlxd_core.services.operations.handler import ContainerHandler, Job
 from openlxd_core.services.operations.kinds.instances import (
     find_instance,

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.errors import (
     AlreadyExists,
     Conflict,
@@ -32,7 +33,6 @@ from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import LxdGateway, LxdImage
 from openlxd_core.market.simplestreams import Build, Product
 from openlxd_core.market.source import ImageServers, NotThere, combined_digest, no_room, require_room
-from openlxd_core.services.feed import announce
 from openlxd_core.services.operations.handler import ContainerHandler, Handler, Job
 from openlxd_core.services.operations.store import Operations
 from openlxd_core.services.quotas import tenant_image_room

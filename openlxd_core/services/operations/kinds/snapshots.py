@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.errors import AlreadyExists, OpenLXDError
 from openlxd_core.domain.operation import Kind
-from openlxd_core.services.feed import announce
 from openlxd_core.services.operations.handler import ContainerHandler, Job
 from openlxd_core.services.operations.kinds.instances import start_and_wait
 from openlxd_core.storage import models

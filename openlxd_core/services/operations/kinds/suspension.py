@@ -6,12 +6,12 @@ that has the container in hand has ended, and then stop it, or start it if it ra
 
 from __future__ import annotations
 
+from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.actor import SYSTEM
 from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import NotFound, OpenLXDError
 from openlxd_core.domain.operation import ENDED, Kind, OperationStatus
 from openlxd_core.i18n import N_
-from openlxd_core.services.feed import announce
 from openlxd_core.services.operations.handler import ContainerHandler, Job
 from openlxd_core.services.operations.kinds.instances import find_instance
 from openlxd_core.services.operations.kinds.power import start, stop

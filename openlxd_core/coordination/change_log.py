@@ -22,7 +22,6 @@ from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import StorageUnavailable
 from openlxd_core.domain.feed import Change
 from openlxd_core.domain.policy import Action, require
-from openlxd_core.services.records import to_change
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import after_commit, transaction
 
@@ -166,3 +165,8 @@ class Feed:
 @transaction
 async def _prune(before: datetime) -> None:
     await models.Change.filter(at__lt=before).delete()
+
+
+def to_change(row: models.Change) -> Change:
+    """The change."""
+    return Change(row.id, row.topic, row.verb, row.key, row.user_id, dict(row.data or {}), row.at)
