@@ -16,10 +16,12 @@ from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.units import format_mib
 from openlxd_core.i18n import N_, _
 from openlxd_core.outcomes import done_text
+from openlxd_tui.cli import exits
 from openlxd_tui.cli.config import Json
 from openlxd_tui.cli.context import open_core, print_json, print_table, say
 
 WAIT_SECONDS = 60.0
+"""How long a command waits; after that the services go on, and it exits with 124."""
 
 
 def _state(found: Container) -> str:
@@ -76,7 +78,7 @@ async def adopt(project: str, name: str, username: str, *, as_json: Json = False
         say(_("Container {container} was given to {name}.").format(container=container.name, name=username))
 
 
-async def suspend(name: str, *, reason: str = "", as_json: Json = False) -> None:
+async def suspend(name: str, *, reason: str = "", as_json: Json = False) -> int:
     """Stop a container and lock its owner out of it, whatever state it is in. Its owner's account goes on.
 
     Parameters
@@ -87,10 +89,10 @@ async def suspend(name: str, *, reason: str = "", as_json: Json = False) -> None
         Why; its owner reads it.
     """
     async with open_core() as (core, actor):
-        await _to_the_end(core, actor, await core.containers.suspend(actor, name, reason), as_json)
+        return await _to_the_end(core, actor, await core.containers.suspend(actor, name, reason), as_json)
 
 
-async def unsuspend(name: str, *, as_json: Json = False) -> None:
+async def unsuspend(name: str, *, as_json: Json = False) -> int:
     """End a container's suspension, and start it if it ran when it was suspended.
 
     Parameters
@@ -99,11 +101,11 @@ async def unsuspend(name: str, *, as_json: Json = False) -> None:
         The container's name.
     """
     async with open_core() as (core, actor):
-        await _to_the_end(core, actor, await core.containers.unsuspend(actor, name), as_json)
+        return await _to_the_end(core, actor, await core.containers.unsuspend(actor, name), as_json)
 
 
-async def _to_the_end(core: Core, actor: Actor, operation: Operation, as_json: bool) -> None:
-    """Wait for an operation, as long as a stop by force takes at most, and say how it ended."""
+async def _to_the_end(core: Core, actor: Actor, operation: Operation, as_json: bool) -> int:
+    """Wait for an operation, say how it ended, and return the exit code."""
     operation = await core.operations.wait(actor, operation.id, WAIT_SECONDS)
     if operation.status is OperationStatus.FAILED:
         message = operation.error or Message(N_("the reason is not known."))
@@ -114,3 +116,4 @@ async def _to_the_end(core: Core, actor: Actor, operation: Operation, as_json: b
         say(done_text(operation))
     else:
         say(_("This goes on; the services finish it."))
+    return exits.DONE if operation.ended else exits.TIMED_OUT

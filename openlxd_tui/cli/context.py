@@ -50,7 +50,9 @@ def settings() -> Settings:
     """The settings in force, with LXD decided. Raises ConfigurationError."""
     from openlxd_core.host.lxd import settled
 
-    return settled(loaded().settings)
+    in_force = settled(loaded().settings)
+    _log_to_stderr(in_force)
+    return in_force
 
 
 def child_environment(found: LoadedSettings) -> dict[str, str]:
@@ -95,17 +97,24 @@ def hand_over(found: Settings) -> None:
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
+def _log_to_stderr(in_force: Settings) -> None:
+    """A command's standard output is its answer's alone, and what its user need not know is left out."""
+    import logging
+
+    from openlxd_core import logs
+
+    logs.configure(in_force, "cli")
+    logging.getLogger().setLevel(logging.ERROR)
+
+
 @asynccontextmanager
 async def open_core(found: Settings | None = None) -> AsyncIterator[tuple[Core, Actor]]:
     """The product, and the local admin that whoever can read its files is."""
-    import logging
-
-    from openlxd_core import bootstrap, logs
+    from openlxd_core import bootstrap
 
     in_force = found or settings()
     act_as_owner(in_force)
-    logs.configure(in_force, "cli")
-    logging.getLogger().setLevel(logging.ERROR)
+    _log_to_stderr(in_force)
     async with bootstrap.open_core(in_force, background=False) as core:
         yield core, await core.auth.local_login("cli")
 

@@ -356,6 +356,22 @@ def test_a_container_is_suspended_and_let_in_again(openlxd: Openlxd) -> None:
         assert openlxd("container", verb, "web9").code == exits.NOT_FOUND
 
 
+def test_a_suspension_that_is_not_over_in_time_has_a_status_of_its_own(
+    openlxd: Openlxd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script must not take what still goes on for done."""
+    _add(openlxd, "alice")
+    _make(openlxd, "web1", "alice")
+    monkeypatch.setattr("openlxd_tui.cli.containers.WAIT_SECONDS", 0.0)
+    ran = openlxd("container", "suspend", "web1")
+    assert (ran.code, ran.out) == (exits.TIMED_OUT, "")
+
+
+def test_what_a_command_logs_is_not_its_answer(openlxd: Openlxd) -> None:
+    """Upgrading the database is logged; standard output stays empty."""
+    assert openlxd("db", "upgrade").out == ""
+
+
 def _make(openlxd: Openlxd, name: str, owner: str) -> None:
     """A container, made as the console would."""
 
