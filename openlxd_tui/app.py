@@ -49,6 +49,7 @@ from openlxd_tui.screens.snapshots import SnapshotsPage
 from openlxd_tui.screens.unmanaged import UnmanagedPage
 from openlxd_tui.screens.users import UsersPage
 from openlxd_tui.shells import ShellOpener, ShellResult
+from openlxd_tui.terminal import repaint
 from openlxd_tui.theme import DARK, THEMES, SharedStylesheet, system_variables
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 guard.install()
+repaint.install()
 
 CHOICES_SECONDS = 0.3
 
@@ -400,6 +402,11 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         forget = getattr(self._driver, "forget_typed", None)  # only ours keeps them; Textual's own, in tests, does not
         if forget is not None:
             forget()
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nothing has been typed here."""
+        return getattr(self._driver, "idle_seconds", 0.0)
 
     def on_input_dropped(self) -> None:
         """Say that keys were lost."""

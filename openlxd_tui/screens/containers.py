@@ -35,6 +35,8 @@ from openlxd_tui.widgets.quota_meter import QuotaMeter
 from openlxd_tui.widgets.record_table import RecordTable, Span
 
 USAGE_SECONDS = 3.0
+IDLE_SECONDS, IDLE_TICKS = 300.0, 5
+"""Where nothing was typed for so long, only one tick of so many is shown: nobody may be looking."""
 GATHER_SECONDS = 0.05
 LIST_FROM = 20
 """From so many changed containers on, one list costs less than asking for each."""
@@ -290,11 +292,13 @@ class ContainersPage(Filtering, ContainerActions):
     def measure_use(self) -> None:
         """Read the newest figures; repaint the cells that differ, and ages now and then."""
         self._ticks += 1
+        if self._ticks % IDLE_TICKS and self.session.idle_seconds >= IDLE_SECONDS:
+            return
         usage = self.session.core.live.usage(self.session.actor, self.table.records().values())
         if usage != self._usage or self._ticks % 10 == 0:
             self._usage = dict(usage)
             self.table.touch()
-            self.look_at()
+            self._tell_pane()  # which keys do something does not depend on figures
             self.query_one(Details).touch()  # one look at the clock for the ages of both
 
     # The cursor and the pane
@@ -302,13 +306,16 @@ class ContainersPage(Filtering, ContainerActions):
     @on(RecordTable.Highlighted)
     def look_at(self, _message: RecordTable.Highlighted | None = None) -> None:
         """Tell the pane and the key bar what the cursor stands on."""
+        self._tell_pane()
+        self.refresh_bindings()
+
+    def _tell_pane(self) -> None:
         container = self.table.current
         pane = self.query_one(Details)
         if container is None:
             pane.tell(None, None, None)
         else:
             pane.tell(container, self._usage_of(container), self._operations.get(container.name))
-        self.refresh_bindings()
 
     @on(RecordTable.Selected)
     def open_selected(self) -> None:

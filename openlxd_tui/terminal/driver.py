@@ -144,6 +144,7 @@ class TerminalDriver(Driver):
         """Tells when the app has handled a key; the app asks it whether somebody has typed on."""
         self._key_pending, self._text_pending = True, False  # what is typed at once waits for the first screen
         self._delivered = 0.0
+        self._typed_at = self._loop.time()
         self._looks = 0
         self._pump: asyncio.Handle | None = None
         self._resize: asyncio.TimerHandle | None = None
@@ -259,7 +260,7 @@ class TerminalDriver(Driver):
 
     def data(self, data: bytes) -> None:
         """The client typed this."""
-        now = self._loop.time()
+        now = self._typed_at = self._loop.time()
         if data in _IMPATIENT and now - self._delivered >= IMPATIENT_SECONDS and self._waits_for_app:
             self._give_up()
         self._typed.add(data, now)
@@ -267,6 +268,11 @@ class TerminalDriver(Driver):
             self._terminal.pause_input()
         if self._pump is None:
             self._read_some()
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nothing has been typed."""
+        return self._loop.time() - self._typed_at
 
     def eof(self) -> None:
         """The terminal has gone."""

@@ -156,12 +156,16 @@ def key_name(key: str) -> str:
 class KeyBar(Line):
     """The keys that do something just now."""
 
+    _drawn: Cell = ()
+
     def on_mount(self) -> None:
         """Draw again whenever the keys change."""
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
 
     def _changed(self, _screen: Screen[object]) -> None:
-        self.refresh()
+        """Draw again if the keys differ from those that are shown."""
+        if self.pieces(self.size.width) != self._drawn:
+            self.refresh()
 
     def keys(self) -> list[tuple[str, str, str]]:
         """Key, description and action of every binding to be shown."""
@@ -195,6 +199,11 @@ class KeyBar(Line):
     def pieces(self, width: int) -> Cell:
         """As many as fit; help always does."""
         return tuple(piece for _action, cell in self._laid_out(width) for piece in cell)
+
+    def render_line(self, y: int) -> Strip:
+        """The line, noted, so that the same keys are not drawn again."""
+        self._drawn = self.pieces(self.size.width)
+        return strip_of(self.app, self._drawn, self.size.width, on=self.GROUND)
 
     async def on_click(self, event: events.Click) -> None:
         """A click does what the key does."""

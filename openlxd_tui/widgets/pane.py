@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from textual import events
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -43,14 +44,24 @@ class Pane(Widget):
         raise NotImplementedError
 
     def say(self) -> None:
-        """What is said has changed."""
-        self._laid = None
-        self.refresh()
+        """What is said has changed: draw the lines that differ."""
+        before, self._laid = self._laid, None
+        if before is None or before[0] != (self.size, self.app.theme) or not self.size.height:
+            self.refresh()
+            return
+        old, new = before[1], self.lines()
+        if len(old) != len(new):  # the marks at the edge may differ, too
+            self.refresh()
+            return
+        for y in range(min(self.size.height, len(new) - self._top)):
+            if old[self._top + y] != new[self._top + y]:
+                self.refresh(Region(0, y, self.size.width, 1))
 
     def start_over(self) -> None:
         """It is about something else from now on: from its first line."""
         self._top = 0
-        self.say()
+        self._laid = None
+        self.refresh()
 
     # Lines
 

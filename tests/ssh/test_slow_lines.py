@@ -21,6 +21,7 @@ from textual.widgets import Static
 
 from openlxd_core.domain.container import Usage
 from openlxd_core.domain.errors import Message
+from openlxd_tui.screens.containers import IDLE_SECONDS, IDLE_TICKS
 from openlxd_tui.ssh.apps import make_console_app
 from openlxd_tui.ssh.pace import LEAST, MOST
 from openlxd_tui.ssh.server import COMPRESSED_MOST
@@ -129,6 +130,16 @@ def shown_by(app: Any) -> VirtualTerminal:
     fresh._wanted = list(picture._wanted)
     for y in range(picture.height):
         text = fresh.line(y)
+        terminal.feed((app._driver._recolour(text) if app._driver._recolour else text).encode())
+    return terminal
+
+
+def painted_whole(app: Any) -> VirtualTerminal:
+    """What a terminal would show if Textual painted the app's screen as a whole."""
+    picture, terminal = Picture(*app.size), VirtualTerminal(*app.size)
+    picture.take(app.screen._compositor.render_full_update())
+    for y in picture.dirty:
+        text = picture.line(y)
         terminal.feed((app._driver._recolour(text) if app._driver._recolour else text).encode())
     return terminal
 
@@ -276,7 +287,23 @@ async def test_an_idle_list_sends_the_cells_that_changed(tmp_path: Path, monkeyp
             await screen.reads(f"{memory:.0f}M")
             await asyncio.sleep(0.2)
             assert 0 < screen.received - received <= 300
-        await agrees(screen, session_of(rig)._app)
+        app = session_of(rig)._app
+        await agrees(screen, app)
+        assert screen.terminal.cells == painted_whole(app).cells
+        # nobody has typed for five minutes: one tick of five
+        app._driver._typed_at -= IDLE_SECONDS
+        shown = []
+        for number in range(2 * IDLE_TICKS):
+            figures["web07"] = Usage(1.0, 300.0 + number, 50.0, 10_000, 20_000, 12)
+            received = screen.received
+            page.measure_use()
+            await asyncio.sleep(0.1)
+            shown.append(screen.received > received)
+        assert sum(shown) == 2
+        screen.type(b"j")
+        await eventually(lambda: app.idle_seconds < IDLE_SECONDS, "awake")
+        page.measure_use()
+        await screen.reads(f"{300 + 2 * IDLE_TICKS - 1}M")
 
 
 async def test_compression_is_offered_and_begins_after_the_login(rig: Rig) -> None:
