@@ -300,6 +300,7 @@ async def test_an_address_that_comes_late_is_found(
 ) -> None:
     """The operation does not wait for ever, and the row has the address when DHCP is done."""
     monkeypatch.setattr(instances, "ADDRESS_SECONDS", 0.2)
+    monkeypatch.setattr(instances, "IPV6_SECONDS", 0.2)
     lxd.delay("address", 1.5)
     await make(core, alice)
     assert (await core.containers.get(alice, "web1")).ipv4 == ""

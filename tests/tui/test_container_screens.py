@@ -148,7 +148,7 @@ async def test_the_table_and_the_details_tell_one_age(
     """When time alone goes on, both say the new age at the same look at the clock."""
     core.add(container("web1"))
     app = make_app()
-    async with app.run_test(size=(140, 30)) as pilot:
+    async with app.run_test(size=(190, 30)) as pilot:
         await until(pilot, lambda: screen_text(app).count("3 h") == 2)
         monkeypatch.setattr(present, "now", lambda: NOW + timedelta(hours=2))
         page(app)._ticks = 9
