@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from openlxd_core.domain.image import offered_architecture
 from openlxd_core.domain.operation import STAGES
 from openlxd_core.i18n import _
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from openlxd_core.domain.snapshot import Snapshot
 
 
+IMAGE_COLUMNS = (
+    "id", "alias", "fingerprint", "distribution", "release", "codename", "architecture", "variant", "description",
+    "size", "status", "imported_at", "created_at", "updated_at",
+)  # fmt: skip
+"""The columns of the table of images, which every shape of an image has."""
+
+
 def container(found: Container) -> dict[str, Any]:
     """One container as its owner sees it."""
     return {
@@ -32,7 +40,7 @@ def container(found: Container) -> dict[str, Any]:
         "name": found.name,
         "owner": found.owner,
         "image": found.image,
-        "architecture": found.architecture,
+        "architecture": offered_architecture(found.architecture),
         "status": found.status.value,
         "cpu": found.cpu,
         "memory_mb": found.memory_mib,
@@ -122,16 +130,20 @@ def quota(found: Quota) -> dict[str, Any]:
 def image(found: Image) -> dict[str, Any]:
     """One image that is here. ``size`` is in bytes."""
     return {
+        "id": found.id,
         "alias": found.alias,
         "fingerprint": found.fingerprint,
         "distribution": found.distribution,
         "release": found.release,
-        "architecture": found.architecture,
+        "codename": found.codename,
+        "architecture": offered_architecture(found.architecture),
         "variant": found.variant,
         "description": found.description,
         "size": found.size_bytes,
         "status": found.status.value,
         "imported_at": found.imported_at,
+        "created_at": found.created_at,
+        "updated_at": found.updated_at,
         "end_of_life": found.end_of_life,
         "used_by": list(found.users),
         "private": found.private,
@@ -143,17 +155,25 @@ def image(found: Image) -> dict[str, Any]:
 
 def offer(found: Offer) -> dict[str, Any]:
     """One image that an image server offers. ``size`` is in bytes; ``progress`` is -1 where none is under way."""
+    record = found.record
+    plain = found.variant == "default"
     return {
+        "id": record.id if record else None,
         "alias": found.alias,
         "aliases": list(found.aliases),
+        "fingerprint": found.fingerprint,
         "distribution": found.distribution,
-        "release": found.release,
-        "version": found.version,
+        "release": found.version,
+        "codename": found.codename,
         "architecture": found.architecture,
         "variant": found.variant,
+        "description": " ".join([found.distribution.capitalize(), found.version, *([] if plain else [found.variant])]),
         "size": found.size_bytes,
+        "status": found.status.value,
+        "imported_at": record.imported_at if record else None,
+        "created_at": record.created_at if record else found.built_at,
+        "updated_at": record.updated_at if record else found.built_at,
         "built_at": found.built_at,
-        "fingerprint": found.fingerprint,
         "server": found.server,
         "end_of_life": found.end_of_life,
         "ended": found.ended(datetime.now(UTC).date()),
@@ -166,6 +186,14 @@ def offer(found: Offer) -> dict[str, Any]:
         "progress": found.importing,
         "operation_id": found.operation_id,
     }
+
+
+def image_info(image_here: Image | None, offered: Offer | None) -> dict[str, Any]:
+    """One image: the columns of the table of images, of what is here or else of what is offered, and both records."""
+    local = image(image_here) if image_here is not None else None
+    remote = offer(offered) if offered is not None else None
+    told = local or remote or {}
+    return {**{column: told[column] for column in IMAGE_COLUMNS}, "local": local, "remote": remote}
 
 
 def failure(code: str, message: Message, fields: Mapping[str, Message] | None = None) -> dict[str, Any]:

@@ -92,10 +92,7 @@ async def show_image(core: Core, actor: Actor, alias: str) -> ImageInfoView:
 
 async def _info(core: Core, actor: Actor, alias: str) -> ImageInfoView:
     found = await core.images.info(actor, alias)
-    return ImageInfoView(
-        local=ImageView.of(found.image) if found.image else None,
-        remote=OfferView.of(found.offer) if found.offer else None,
-    )
+    return ImageInfoView.of(found.image, found.offer)
 
 
 @endpoints.patch(

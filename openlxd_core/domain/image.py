@@ -24,8 +24,11 @@ class Image:
     alias: str
     fingerprint: str
     distribution: str
+    """In lower case, as in aliases."""
     release: str
+    """The number people say: ``22.04``; its name where it has none."""
     architecture: str
+    """Debian's name for it, as image servers use it: ``amd64``."""
     variant: str
     description: str
     size_bytes: int
@@ -44,6 +47,23 @@ class Image:
     pinned: bool = False
     operation_id: str = ""
     """The import under way, or an empty string."""
+    codename: str = ""
+    """The release's other name: ``jammy``; an empty string where it has none."""
+    id: int | None = None
+    """Of its row; None for one that LXD holds and that has not been recorded yet."""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """What the table of images holds of one that is offered as well."""
+
+    id: int
+    status: ImageStatus
+    imported_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +117,23 @@ class Offer:
     def available(self) -> bool:
         """Whether a container can be made from it here: some server publishes it, and this host can run it."""
         return self.published and self.native
+
+    record: ImageRecord | None = None
+    """Its row, where it is here, is being imported or could not be."""
+
+    @property
+    def codename(self) -> str:
+        """The release's other name: ``noble``; an empty string where it has none."""
+        return self.release if self.release != self.version else ""
+
+    @property
+    def status(self) -> ImageStatus:
+        """``available`` for what is only offered."""
+        if self.importing >= 0:
+            return ImageStatus.DOWNLOADING
+        if self.record is not None:
+            return self.record.status
+        return ImageStatus.IMPORTED if self.held else ImageStatus.AVAILABLE
 
     def ended(self, today: date) -> bool:
         """Whether its makers have stopped mending it."""

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Literal
 
 from openlxd_core.domain.errors import ValidationFailed
-from openlxd_core.domain.image import LXD_ARCHITECTURES, Offer, offered_architecture
+from openlxd_core.domain.image import LXD_ARCHITECTURES, ImageRecord, Offer, offered_architecture
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.market.simplestreams import Product
@@ -302,11 +302,15 @@ def with_flags(
     hidden: Collection[str],
     pinned: Collection[str],
     imports: Mapping[str, tuple[str, int]],
+    records: Mapping[str, ImageRecord],
 ) -> Offer:
-    """``offer`` with what this house knows of it: ``held`` is fingerprints by alias, ``imports`` (id, percent)."""
+    """``offer`` with what is known of it here: ``held`` is fingerprints by alias, ``imports`` (id, percent),
+    ``records`` the rows of images."""
     fingerprint = held.get(offer.alias)
     under_way = imports.get(offer.alias)
-    if fingerprint is None and under_way is None and offer.alias not in hidden and offer.alias not in pinned:
+    record = records.get(offer.alias)
+    known = fingerprint is not None or under_way is not None or record is not None
+    if not known and offer.alias not in hidden and offer.alias not in pinned:
         return offer
     return replace(
         offer,
@@ -316,6 +320,7 @@ def with_flags(
         pinned=offer.alias in pinned,
         operation_id=under_way[0] if under_way else "",
         importing=under_way[1] if under_way else -1,
+        record=record,
     )
 
 

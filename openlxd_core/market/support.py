@@ -64,12 +64,14 @@ _ENDS: Mapping[str, Mapping[str, str]] = {
 
 _CODE_NAMES: Mapping[str, Mapping[str, str]] = {
     "ubuntu": {
-        "xenial": "16.04", "bionic": "18.04", "focal": "20.04", "jammy": "22.04", "lunar": "23.04", "mantic": "23.10",
-        "noble": "24.04", "oracular": "24.10", "plucky": "25.04", "questing": "25.10", "resolute": "26.04",
+        "trusty": "14.04", "xenial": "16.04", "bionic": "18.04", "cosmic": "18.10", "disco": "19.04", "eoan": "19.10",
+        "focal": "20.04", "groovy": "20.10", "hirsute": "21.04", "impish": "21.10", "jammy": "22.04",
+        "kinetic": "22.10", "lunar": "23.04", "mantic": "23.10", "noble": "24.04", "oracular": "24.10",
+        "plucky": "25.04", "questing": "25.10", "resolute": "26.04",
     },
     "debian": {
         "jessie": "8", "stretch": "9", "buster": "10", "bullseye": "11", "bookworm": "12", "trixie": "13",
-        "forky": "14",
+        "forky": "14", "duke": "15",
     },
 }  # fmt: skip
 
@@ -77,6 +79,21 @@ _CODE_NAMES: Mapping[str, Mapping[str, str]] = {
 def version_of(distribution: str, release: str) -> str:
     """The number people say for a release: ``22.04`` for ``jammy``; the release itself where it has no other name."""
     return _CODE_NAMES.get(distribution, {}).get(release, release)
+
+
+def names_of_release(distribution: str, release: str, *hints: str) -> tuple[str, str]:
+    """The number and the code name of a release: ``22.04`` and ``jammy``, whichever of the two ``release`` is.
+
+    Where the number is not known by heart, the first of ``hints`` (parts of an alias, what a server said) that begins
+    with a digit is taken. What stays unknown is what ``release`` says (``edge``), with an empty code name.
+    """
+    number = version_of(distribution, release)
+    if not number[:1].isdigit():
+        number = next((hint for hint in hints if hint[:1].isdigit()), number)
+    if release and release != number:
+        return number, release
+    known = _CODE_NAMES.get(distribution, {})
+    return number, next((name for name, its_number in known.items() if its_number == number), "")
 
 
 def end_of_life(distribution: str, version: str) -> date | None:

@@ -107,7 +107,8 @@ class ImageDetails(Pane):
             facts.append((N_("Architecture"), ((clean(offer.architecture, 20), "text"),)))
             facts.append((N_("Variant"), ((clean(offer.variant, 40), "text"),)))
         elif image is not None:
-            release = clean(f"{image.distribution} {image.release}".strip(), 80)
+            version = f"{image.release} ({image.codename})" if image.codename else image.release
+            release = clean(f"{image.distribution} {version}".strip(), 80)
             if release:
                 facts.append((N_("Release"), ((release, "text"),)))
             facts.append((N_("Architecture"), ((clean(offered_architecture(image.architecture), 20), "text"),)))

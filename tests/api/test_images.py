@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,3 +111,42 @@ async def test_the_operators_say_is_the_admins(api: Api, alice: Actor, boss: Act
     remote = await (await api.ask("GET", "/images/remote?distribution=ubuntu", token=token)).json()
     assert "ubuntu/22.04" not in [offer["alias"] for offer in remote["data"]["images"]]
     assert (await api.ask("GET", "/images/ubuntu/22.04/info", token=token)).status == 404
+
+
+COLUMNS = {
+    "id", "alias", "fingerprint", "distribution", "release", "architecture", "variant", "description", "size",
+    "status", "imported_at", "created_at", "updated_at",
+}  # fmt: skip
+"""The design paper's table of images."""
+
+
+@pytest.mark.parametrize("name", ["ubuntu/22.04", "ubuntu/jammy"])
+async def test_every_shape_of_an_image_has_the_columns_of_its_table(api: Api, alice: Actor, name: str) -> None:
+    """Offered, imported, listed and looked at: the release is a number, the architecture is Debian's name for it."""
+    token = await api.sign_in("alice")
+
+    async def get(path: str) -> dict[str, Any]:
+        return dict(await (await api.ask("GET", path, token=token)).json())
+
+    offered = (await get("/images/remote?release=22.04"))["data"]["images"][0]
+    assert set(offered) >= COLUMNS
+    assert (offered["status"], offered["id"], offered["imported_at"]) == ("available", None, None)
+    info = (await get(f"/images/{name}/info"))["data"]
+    assert set(info) >= COLUMNS
+    assert (info["status"], info["local"]) == ("available", None)
+    assert info["remote"]["alias"] == info["alias"] == "ubuntu/22.04"
+    made = await (await api.ask("POST", "/images/import", token=token, json={"alias": name})).json()
+    assert set(made["data"]) >= COLUMNS, made
+    [listed] = (await get("/images/list?release=jammy"))["data"]
+    info = (await get(f"/images/{name}/info"))["data"]
+    remote = (await get("/images/remote?release=jammy"))["data"]["images"][0]
+    for shown in (made["data"], listed, info, info["local"], remote, info["remote"]):
+        assert set(shown) >= COLUMNS
+        assert (shown["release"], shown["codename"], shown["architecture"]) == ("22.04", "jammy", "amd64")
+        assert (shown["alias"], shown["distribution"], shown["status"]) == ("ubuntu/22.04", "ubuntu", "imported")
+        assert shown["id"] == listed["id"] > 0
+        assert shown["created_at"] == listed["created_at"]
+        assert shown["updated_at"]
+    order = {"name": "web1", "image": name, "cpu": 1, "memory": "128MB", "disk": "1GB"}
+    container = await (await api.ask("POST", "/containers", token=token, json=order)).json()
+    assert (container["data"]["image"], container["data"]["architecture"]) == ("ubuntu/22.04", "amd64")

@@ -209,13 +209,23 @@ def test_a_forged_place_among_offers_is_a_place_or_a_refusal() -> None:
 def test_images_that_are_here_are_filtered_and_sorted() -> None:
     """An architecture by either name, a release by its number or its code name."""
     plain = Image(
-        "debian/12", "f1", "Debian", "bookworm", "x86_64", "default", "Debian 12", 50, ImageStatus.IMPORTED, START
+        "debian/12",
+        "f1",
+        "debian",
+        "12",
+        "amd64",
+        "default",
+        "Debian 12",
+        50,
+        ImageStatus.IMPORTED,
+        START,
+        codename="bookworm",
     )
     images = [
         plain,
         replace(plain, alias="private/alice/web", fingerprint="f2", private=True, size_bytes=70, description="My web"),
-        replace(plain, alias="alpine/3.20", distribution="alpine", release="3.20", architecture="arm64", size_bytes=3,
-                status=ImageStatus.FAILED, imported_at=None, variant="cloud", description=""),
+        replace(plain, alias="alpine/3.20", distribution="alpine", release="3.20", codename="", architecture="arm64",
+                size_bytes=3, status=ImageStatus.FAILED, imported_at=None, variant="cloud", description=""),
     ]  # fmt: skip
 
     def names(sort: str = "", **wanted: Any) -> list[str]:

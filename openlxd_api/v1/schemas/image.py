@@ -16,17 +16,26 @@ from openlxd_core.domain import image
 class ImageView(View):
     """One image that is here."""
 
+    id: int | None
+    """Null for one that LXD holds and that has not been recorded yet."""
     alias: str
     fingerprint: str
     distribution: str
+    """In lower case: ``ubuntu``."""
     release: str
+    """The number: ``22.04``; its name where it has none (``edge``)."""
+    codename: str
+    """The release's other name: ``jammy``; an empty string where it has none."""
     architecture: str
+    """``amd64``, ``arm64`` …"""
     variant: str
     description: str
     size: int
     """Bytes."""
     status: image.ImageStatus
     imported_at: datetime | None
+    created_at: datetime | None
+    updated_at: datetime | None
     end_of_life: date | None
     """The day its makers stop mending it, where that is known."""
     used_by: list[str]
@@ -48,17 +57,29 @@ class ImageView(View):
 class OfferView(View):
     """One image that an image server offers."""
 
+    id: int | None
+    """The id that it has among the images that are here; null for one that is only offered."""
     alias: str
     aliases: list[str]
+    fingerprint: str
     distribution: str
     release: str
-    version: str
+    """The number: ``22.04``; its name where it has none (``edge``)."""
+    codename: str
+    """The release's other name: ``jammy``; an empty string where it has none."""
     architecture: str
+    """``amd64``, ``arm64`` …"""
     variant: str
+    description: str
     size: int
     """Bytes; 0 where it is no longer published."""
+    status: image.ImageStatus
+    """``available`` for one that is only offered."""
+    imported_at: datetime | None
+    created_at: datetime | None
+    """When it was built, for one that is only offered."""
+    updated_at: datetime | None
     built_at: datetime | None
-    fingerprint: str
     server: str
     end_of_life: date | None
     ended: bool
@@ -126,9 +147,30 @@ class ImageFlags(Body):
 
 
 class ImageInfoView(View):
-    """All that is known of one image."""
+    """One image: the columns of what is here, or else of what is offered, and all that is known of both."""
 
+    id: int | None
+    alias: str
+    fingerprint: str
+    distribution: str
+    release: str
+    codename: str
+    architecture: str
+    variant: str
+    description: str
+    size: int
+    """Bytes."""
+    status: image.ImageStatus
+    """``available`` for one that is only offered."""
+    imported_at: datetime | None
+    created_at: datetime | None
+    updated_at: datetime | None
     local: ImageView | None
     """What is here, or null."""
     remote: OfferView | None
     """What is offered, or null."""
+
+    @classmethod
+    def of(cls, local: image.Image | None, remote: image.Offer | None) -> Self:
+        """The view of both records, of which one may be missing."""
+        return cls(**shapes.image_info(local, remote))

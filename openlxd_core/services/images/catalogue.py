@@ -18,7 +18,7 @@ import structlog
 
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import ImageSourceUnavailable, Message, OpenLXDError, ValidationFailed
-from openlxd_core.domain.image import CatalogueState, Offer
+from openlxd_core.domain.image import CatalogueState, ImageRecord, ImageStatus, Offer
 from openlxd_core.domain.listing import OfferFilter, Page, Part
 from openlxd_core.domain.operation import ENDED, Kind, OperationStatus
 from openlxd_core.domain.policy import Action, require
@@ -70,6 +70,7 @@ class ImageCatalogue:
         self._state = CatalogueState(None, False, "", 0)
         self._reason: Message | None = None
         self._held: dict[str, str] = {}
+        self._records: dict[str, ImageRecord] = {}
         self._under_way: dict[str, tuple[str, int]] = {}
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -110,7 +111,7 @@ class ImageCatalogue:
         )
         hidden = frozenset() if actor.is_admin else self._flags.hidden
         # few: the others go by untouched, with each key that somebody types
-        special = {*self._held, *self._flags.hidden, *self._flags.pinned, *self._under_way}
+        special = {*self._records, *self._flags.hidden, *self._flags.pinned, *self._under_way}
         shown = [
             self._flagged(offer) if offer.alias in special else offer for offer in found if offer.alias not in hidden
         ]
@@ -158,8 +159,13 @@ class ImageCatalogue:
     def _flagged(self, offer: Offer) -> Offer:
         flags = self._flags
         return with_flags(
-            offer, held=self._held, hidden=flags.hidden, pinned=flags.pinned, imports=self._under_way
-        )  # fmt: skip
+            offer,
+            held=self._held,
+            hidden=flags.hidden,
+            pinned=flags.pinned,
+            imports=self._under_way,
+            records=self._records,
+        )
 
     def newer(self, alias: str, fingerprint: str) -> Offer | None:
         """The offer that is newer than the build with this fingerprint."""
@@ -251,7 +257,12 @@ class ImageCatalogue:
 
     async def load_rows(self) -> None:
         """Read what the database says about images: those here, those being imported, flags, the last refresh."""
-        self._held = {row.alias: row.fingerprint for row in await models.Image.exclude(fingerprint="")}
+        rows = await models.Image.filter(private=False)
+        self._held = {row.alias: row.fingerprint for row in rows if row.fingerprint}
+        self._records = {
+            row.alias: ImageRecord(row.id, ImageStatus(row.status), row.imported_at, row.created_at, row.updated_at)
+            for row in rows
+        }
         active = await models.Operation.filter(kind=Kind.IMPORT.value, status__in=_ACTIVE)
         self._under_way = {row.target: (row.id, row.progress) for row in active}
         await self._flags.load()

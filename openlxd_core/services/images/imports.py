@@ -57,6 +57,7 @@ class Imports:
             "product": offer.product,
             "distribution": offer.distribution,
             "release": offer.release,
+            "version": offer.version,
             "architecture": offer.architecture,
             "variant": offer.variant,
             "askers": [actor.user_id] if actor.user_id is not None else [],

@@ -19,7 +19,7 @@ from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import Instance, LxdEvent, LxdGateway, LxdImage
 from openlxd_core.market.catalogue import compact, spellings
-from openlxd_core.market.support import end_of_life, version_of
+from openlxd_core.market.support import end_of_life, names_of_release
 from openlxd_core.services import audit
 from openlxd_core.services.images.flags import Flags
 from openlxd_core.storage import models
@@ -221,37 +221,67 @@ class LocalImages:
 
 def _names(found: HeldImage, row: models.Image | None) -> set[str]:
     """Every compact spelling of a held image, by what LXD knows of it and what the image server said of it once."""
-    known = found.image.properties
-    described = [tuple(known.get(key, "") for key in ("os", "release", "variant"))]
-    if row is not None:
-        described.append((row.distribution, row.release, row.variant))
+    known = _facts(found.alias, found.image, row)
+    tail = "" if known.variant in ("", "default") else known.variant.lower()
     names = {compact(found.alias)}
-    for facts in described:
-        os, release, variant = (clean(fact, 50).lower() for fact in facts)
-        tail = "" if variant in ("", "default") else variant
-        if os and release:
-            names |= {compact(f"{os}{release}{tail}"), compact(f"{os}{version_of(os, release)}{tail}")}
+    for release in (known.release, known.codename):
+        if known.distribution and release:
+            names.add(compact(f"{known.distribution}{release}{tail}"))
     architecture = found.image.architecture
     return names | {compact(f"{name}{a}") for name in names for a in (architecture, offered_architecture(architecture))}
 
 
-def _to_image(actor: Actor, alias: str, image: LxdImage, row: models.Image | None) -> Image:
+@dataclass(frozen=True)
+class _Facts:
+    """What is known of a held image, put together from LXD's properties, the row and the alias."""
+
+    distribution: str
+    release: str
+    codename: str
+    variant: str
+
+
+def _facts(alias: str, image: LxdImage, row: models.Image | None) -> _Facts:
     known = image.properties
-    os, release = clean(known.get("os", ""), 50), clean(known.get("release", ""), 50)
+    parts = [] if alias.startswith(PRIVATE) else clean(alias, 100).lower().split("/")
+    recorded = row.distribution if row is not None else ""
+    distribution = clean(known.get("os", ""), 50).lower() or recorded
+    if row is not None and row.product:  # the name that the image server's own aliases use
+        distribution = recorded
+    release = clean(known.get("release", ""), 50)
+    if "/" in distribution:  # a published image has the alias of the image that its container was made from
+        distribution, _slash, rest = distribution.partition("/")
+        release = release or rest.partition("/")[0]
+    if not distribution and len(parts) > 1:
+        distribution = parts[0]
+    hints = [clean(known.get("version", ""), 50), row.release if row is not None else ""]
+    hints += parts[1:2] if parts[:1] == [distribution] else []
+    release = release or next((hint for hint in hints if hint), "")
+    number, codename = names_of_release(distribution, release, *hints)
+    variant = clean(known.get("variant", ""), 50) or (row.variant if row is not None else "") or "default"
+    return _Facts(distribution, number, codename, variant)
+
+
+def _to_image(actor: Actor, alias: str, image: LxdImage, row: models.Image | None) -> Image:
+    known = _facts(alias, image, row)
     return Image(
         alias=clean(alias, 100),
         fingerprint=image.fingerprint,
-        distribution=os,
-        release=release,
-        architecture=clean(image.architecture, 20),
-        variant=clean(known.get("variant", "default"), 50),
+        distribution=known.distribution,
+        release=known.release,
+        codename=known.codename,
+        architecture=clean(offered_architecture(image.architecture), 20),
+        variant=known.variant,
         description=clean(image.description, 200),
         size_bytes=image.size_bytes,
         status=ImageStatus.IMPORTED,
         imported_at=image.uploaded_at,
         private=alias.startswith(PRIVATE),
         user_id=_importer(actor, row),
-        end_of_life=end_of_life(os.lower(), version_of(os.lower(), release)),
+        end_of_life=end_of_life(known.distribution, known.release),
+        id=row.id if row is not None else None,
+        created_at=row.created_at if row is not None else image.uploaded_at,
+        updated_at=row.updated_at if row is not None else image.uploaded_at,
     )
 
 
@@ -261,12 +291,15 @@ def _importer(actor: Actor, row: models.Image | None) -> int | None:
 
 
 def _from_row(actor: Actor, row: models.Image) -> Image:
+    parts = [] if row.private else row.alias.split("/")
+    number, codename = names_of_release(row.distribution, row.release, *parts[1:2])
     return Image(
         alias=row.alias,
         fingerprint=row.fingerprint,
         distribution=row.distribution,
-        release=row.release,
-        architecture=row.architecture,
+        release=number,
+        codename=codename,
+        architecture=offered_architecture(row.architecture),
         variant=row.variant,
         description=row.description,
         size_bytes=row.size,
@@ -274,5 +307,8 @@ def _from_row(actor: Actor, row: models.Image) -> Image:
         imported_at=row.imported_at,
         private=row.private,
         user_id=_importer(actor, row),
-        end_of_life=end_of_life(row.distribution, version_of(row.distribution, row.release)),
+        end_of_life=end_of_life(row.distribution, number),
+        id=row.id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
     )

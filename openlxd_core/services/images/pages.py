@@ -9,7 +9,6 @@ from openlxd_core.domain.errors import ValidationFailed
 from openlxd_core.domain.image import Image, Offer, offered_architecture
 from openlxd_core.domain.listing import LIMIT_MAX, Cursor, ImageFilter, OfferFilter, Page, Part, read_cursor
 from openlxd_core.i18n import N_
-from openlxd_core.market.support import version_of
 from openlxd_core.services.paging import MemoryOrder, page_of
 
 BEST = "best"
@@ -51,7 +50,7 @@ def image_page(images: Sequence[Image], wanted: ImageFilter, part: Part) -> Page
 
 def _takes(wanted: ImageFilter, image: Image) -> bool:
     distribution = image.distribution.lower()
-    releases = {image.release.lower(), version_of(distribution, image.release).lower()}
+    releases = {image.release.lower(), image.codename.lower()} - {""}
     return (
         (wanted.status is None or image.status is wanted.status)
         and (wanted.distribution is None or distribution == wanted.distribution.lower())

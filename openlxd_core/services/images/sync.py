@@ -15,6 +15,7 @@ from openlxd_core.domain.image import ImageStatus, offered_architecture
 from openlxd_core.domain.operation import ENDED, Kind, OperationStatus
 from openlxd_core.domain.text import clean, is_plain
 from openlxd_core.lxd.gateway import LxdGateway, LxdImage
+from openlxd_core.market.support import names_of_release
 from openlxd_core.services import audit
 from openlxd_core.services.images.local import PRIVATE, LocalImages
 from openlxd_core.storage import models
@@ -151,10 +152,12 @@ async def _differs(held: Mapping[str, LxdImage]) -> bool:
 
 def _columns(image: LxdImage) -> dict[str, Any]:
     known = image.properties
+    distribution, release = clean(known.get("os", ""), 50).lower(), clean(known.get("release", ""), 50)
+    number, _codename = names_of_release(distribution, release, clean(known.get("version", ""), 50))
     return {
         "fingerprint": image.fingerprint,
-        "distribution": clean(known.get("os", ""), 50).lower(),
-        "release": clean(known.get("release", ""), 50),
+        "distribution": distribution,
+        "release": number,
         "architecture": clean(offered_architecture(image.architecture), 20),
         "variant": clean(known.get("variant") or "default", 50),
         "description": clean(image.description, 500),

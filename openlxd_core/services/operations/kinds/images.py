@@ -239,9 +239,10 @@ async def _tell_download(job: Job, total: int, got: Sequence[int]) -> None:
 
 
 def image_columns(args: Mapping[str, Any]) -> dict[str, str]:
-    """The columns of an image's row that an import's arguments hold."""
+    """The columns of an image's row that an import's arguments hold; its release is the number."""
     lengths = {"distribution": 50, "release": 50, "architecture": 20, "variant": 50}
-    return {column: str(args[column])[:length] for column, length in lengths.items()}
+    known = {**args, "release": args.get("version") or args["release"]}
+    return {column: str(known[column])[:length] for column, length in lengths.items()}
 
 
 def description_of(args: Mapping[str, Any], build: Build) -> str:
@@ -266,11 +267,13 @@ class PublishHandler(ContainerHandler):
         await job.report("publish", 5)
         made = await self._made_by(job)  # by a try that was cut short
         if not made:
+            origin = "" if container.image.startswith("private/") else container.image
+            distribution, _slash, release = origin.partition("/")
             properties = {
                 OPERATION_MARK: job.operation.id,
                 "description": f"{container.name} {args['snapshot']}".strip(),
-                "os": clean(container.image, 50),
-                "release": "",
+                "os": clean(distribution, 50),
+                "release": clean(release.partition("/")[0], 50),
                 "variant": "private",
             }
             await self._lxd.publish_image(*job.place, str(args["snapshot"]), properties)
