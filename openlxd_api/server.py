@@ -177,6 +177,8 @@ async def serve(settings: Settings, opener: Callable[..., Any] = open_core) -> N
         loop.add_signal_handler(number, stop.set)
     async with opener(settings) as core, listening(core, settings) as address:
         log.info("listening", url=address)
+        if settings.registration_is_public:
+            log.warning("registration_open", url=address, mend="to close it: openlxd setup --registration off")
         systemd.ready(address)
         await stop.wait()
         log.info("stopping")

@@ -118,6 +118,12 @@ class Settings(BaseModel):
         return self.lxd in ("simulated", NONE_FOUND)
 
     @property
+    def registration_is_public(self) -> bool:
+        """Whether anyone who reaches the API from another machine, directly or through a proxy, can register."""
+        local = self.api_host in ("127.0.0.1", "::1", "localhost") and not self.trusted_proxies
+        return self.registration == "on" and not local
+
+    @property
     def origins(self) -> list[str]:
         """The origins that may call the API from a browser."""
         return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -199,7 +200,7 @@ def _why_not_free(host: str, port: int) -> str:
 def _speaks_ssh(host: str, port: int, _settings: Settings) -> bool:
     try:
         with socket.create_connection((host, port), timeout=3) as connection:
-            return connection.recv(100).startswith(b"SSH-2.0-OpenLXD")
+            return re.match(rb"SSH-2\.0-\S*OpenLXD", connection.recv(100)) is not None
     except OSError:
         return False
 
@@ -342,15 +343,17 @@ def _why_no_index(address: str, authority: Path | None) -> str:
 
 
 def check_registration(settings: Settings) -> Iterator[Finding]:
-    """Open registration on an address that anybody can reach should be on purpose."""
-    if settings.registration == "on" and settings.api_host not in ("127.0.0.1", "::1", "localhost"):
+    """Open registration on an address that anybody can reach should be intended."""
+    if settings.registration_is_public:
         yield note(
-            "registration", N_("Anyone who reaches {address} may make an account."),
-            N_("Unless that is meant: OPENLXD_REGISTRATION=off."),
+            "registration", N_("Registration is open: anyone who can reach {address} can create an account."),
+            N_("To close it: openlxd setup --registration off"),
             address=f"{settings.api_host}:{settings.api_port}",
         )  # fmt: skip
+    elif settings.registration == "on":
+        yield ok("registration", N_("Registration is open on this machine only."))
     else:
-        yield ok("registration", N_("Nobody makes an account unasked."))
+        yield ok("registration", N_("Registration is closed."))
 
 
 async def check_database(settings: Settings) -> list[Finding]:

@@ -8,10 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from openlxd_core.i18n import _
+from openlxd_core.i18n import N_, _
 from openlxd_tui.cli.context import loaded, out, print_json, print_table
 
-Json = Annotated[bool, Parameter(name="--json", help=_("Print JSON."), negative="")]
+Json = Annotated[bool, Parameter(name="--json", help=N_("Print JSON."), negative="")]
 
 
 def product_version() -> str:
@@ -31,7 +31,7 @@ def version(*, as_json: Json = False) -> None:
 
 
 def show(*, as_json: Json = False) -> None:
-    """Show every setting in force and where it was said."""
+    """Show every setting with its value and source."""
     from openlxd_core.settings import SECRET_FIELDS, Settings
 
     found = loaded()

@@ -19,7 +19,9 @@ from openlxd_core.outcomes import done_text
 from openlxd_tui.cli import exits
 from openlxd_tui.cli.config import Json
 from openlxd_tui.cli.context import open_core, print_json, print_table, say
+from openlxd_tui.cli.users import Reason
 
+Name = Annotated[str, Parameter(help=N_("Name of the container."))]
 WAIT_SECONDS = 60.0
 """How long a command waits; after that the services go on, and it exits with 124."""
 
@@ -30,12 +32,10 @@ def _state(found: Container) -> str:
 
 async def list_containers(
     *,
-    unmanaged: Annotated[
-        bool, Parameter(help=_("Those of LXD's containers that no account owns."), negative="")
-    ] = False,
+    unmanaged: Annotated[bool, Parameter(help=N_("List LXD instances that no account owns."), negative="")] = False,
     as_json: Json = False,
 ) -> None:
-    """List everybody's containers."""
+    """List the containers of all accounts."""
     async with open_core() as (core, actor):
         if unmanaged:
             records = [asdict(instance) for instance in await core.containers.unmanaged(actor)]
@@ -58,18 +58,14 @@ async def list_containers(
     )
 
 
-async def adopt(project: str, name: str, username: str, *, as_json: Json = False) -> None:
-    """Give a container that LXD already holds to an account. It stays where it is and goes on running.
-
-    Parameters
-    ----------
-    project
-        Its LXD project, such as default.
-    name
-        Its name in LXD.
-    username
-        Whose it will be.
-    """
+async def adopt(
+    project: Annotated[str, Parameter(help=N_("LXD project of the instance, such as default."))],
+    name: Annotated[str, Parameter(help=N_("Name of the instance in LXD."))],
+    username: Annotated[str, Parameter(help=N_("Account that becomes the owner."))],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Assign an existing LXD container to an account. It stays in its project and keeps running."""
     async with open_core() as (core, actor):
         container = await core.containers.adopt(actor, project, name, username)
     if as_json:
@@ -78,28 +74,14 @@ async def adopt(project: str, name: str, username: str, *, as_json: Json = False
         say(_("Container {container} was given to {name}.").format(container=container.name, name=username))
 
 
-async def suspend(name: str, *, reason: str = "", as_json: Json = False) -> int:
-    """Stop a container and lock its owner out of it, whatever state it is in. Its owner's account goes on.
-
-    Parameters
-    ----------
-    name
-        The container's name.
-    reason
-        Why; its owner reads it.
-    """
+async def suspend(name: Name, *, reason: Reason = "", as_json: Json = False) -> int:
+    """Suspend a container in any state: stop it and block its owner's access. The owner's account stays active."""
     async with open_core() as (core, actor):
         return await _to_the_end(core, actor, await core.containers.suspend(actor, name, reason), as_json)
 
 
-async def unsuspend(name: str, *, as_json: Json = False) -> int:
-    """End a container's suspension, and start it if it ran when it was suspended.
-
-    Parameters
-    ----------
-    name
-        The container's name.
-    """
+async def unsuspend(name: Name, *, as_json: Json = False) -> int:
+    """Unsuspend a container. It is started if it was running before."""
     async with open_core() as (core, actor):
         return await _to_the_end(core, actor, await core.containers.unsuspend(actor, name), as_json)
 

@@ -1,4 +1,4 @@
-"""``openlxd db …``: upgrade, copy, put back, check."""
+"""``openlxd db …``: upgrade, backup, restore, check."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from openlxd_core.domain.text import clean
-from openlxd_core.i18n import _
+from openlxd_core.i18n import N_, _
 from openlxd_tui.cli import exits
 from openlxd_tui.cli.config import Json
 from openlxd_tui.cli.context import confirm, hand_over, out, print_json, say, settings
 from openlxd_tui.cli.users import Yes
 
-Force = Annotated[bool, Parameter(help=_("Replace the file if it is there."), negative="")]
+Force = Annotated[bool, Parameter(help=N_("Overwrite the file if it exists."), negative="")]
 
 
 async def upgrade() -> None:
-    """Bring the database to this version. A copy of the one before is kept."""
+    """Migrate the database to this version. A backup is made first."""
     from openlxd_core import bootstrap
 
     in_force = settings()
@@ -28,17 +28,13 @@ async def upgrade() -> None:
 
 
 async def backup(
-    file: Path,
+    file: Annotated[
+        Path, Parameter(help=N_("File to write (mode 0600). An existing file is kept unless --force is given."))
+    ],
     *,
     force: Force = False,
 ) -> None:
-    """Write a copy of the database to a file, also while it is in use.
-
-    Parameters
-    ----------
-    file
-        Where to; without --force it must not be there yet.
-    """
+    """Back up the database to a file, also while the servers run."""
     from openlxd_core import bootstrap
 
     in_force = settings()
@@ -47,14 +43,10 @@ async def backup(
     say(_("The database was copied to {path}.").format(path=file))
 
 
-async def restore(file: Path, *, yes: Yes = False) -> None:
-    """Put a copy in the database's place. Refused while the servers run.
-
-    Parameters
-    ----------
-    file
-        A copy that db backup made.
-    """
+async def restore(
+    file: Annotated[Path, Parameter(help=N_("A backup made by: openlxd db backup"))], *, yes: Yes = False
+) -> None:
+    """Restore the database from a backup. Refused while the servers run."""
     from openlxd_core import bootstrap
 
     confirm(_("Replace the database with {path}?").format(path=file), yes)

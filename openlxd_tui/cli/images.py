@@ -14,6 +14,7 @@ from openlxd_core.domain.units import format_bytes
 from openlxd_core.i18n import N_, _
 from openlxd_tui.cli.config import Json
 from openlxd_tui.cli.context import confirm, open_core, options, print_json, print_table, say
+from openlxd_tui.cli.users import Yes
 
 if TYPE_CHECKING:
     from openlxd_core.bootstrap import Core
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def list_images(*, as_json: Json = False) -> None:
-    """List the images that LXD holds."""
+    """List the images on this host."""
     async with open_core() as (core, actor):
         images = await core.images.list(actor)
     if as_json:
@@ -33,14 +34,10 @@ async def list_images(*, as_json: Json = False) -> None:
     )
 
 
-async def remote(*text: str, as_json: Json = False) -> None:
-    """List the images that the image servers offer.
-
-    Parameters
-    ----------
-    text
-        Words to look for, typed roughly, such as ubuntu 22 cloud.
-    """
+async def remote(
+    *text: Annotated[str, Parameter(help=N_("Words to search for, such as ubuntu 22 cloud."))], as_json: Json = False
+) -> None:
+    """List the images that the image servers offer."""
     async with open_core() as (core, actor):
         await core.images.ready()
         offers = [offer for offer in core.images.offers(actor, " ".join(text)) if offer.published]
@@ -65,19 +62,19 @@ async def remote(*text: str, as_json: Json = False) -> None:
 
 
 async def import_image(
-    alias: str, *, architecture: str | None = None, variant: str | None = None, as_json: Json = False
+    alias: Annotated[
+        str, Parameter(help=N_("Any name of the image, such as ubuntu/22.04, ubuntu/jammy or ubuntu2204."))
+    ],
+    *,
+    architecture: Annotated[
+        str | None, Parameter(help=N_("Another architecture than this host's, such as arm64."), metavar="NAME")
+    ] = None,
+    variant: Annotated[
+        str | None, Parameter(help=N_("Another variant than the default, such as cloud."), metavar="NAME")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Import an image and wait for it.
-
-    Parameters
-    ----------
-    alias
-        Any of its names, such as ubuntu/22.04, ubuntu/jammy or ubuntu2204.
-    architecture
-        Another one than this machine's, such as arm64.
-    variant
-        Another one than the plain one, such as cloud.
-    """
+    """Import an image and wait until it is done."""
     async with open_core() as (core, actor):
         operation = await core.images.import_image(actor, alias, architecture, variant)
         ended = await _follow(core, actor, operation)
@@ -107,15 +104,9 @@ async def _follow(core: Core, actor: Actor, operation: Operation) -> Operation:
 
 
 async def delete(
-    alias: str, *, yes: Annotated[bool, Parameter(help=_("Do not ask."), negative="")] = False, as_json: Json = False
+    alias: Annotated[str, Parameter(help=N_("Name of the image."))], *, yes: Yes = False, as_json: Json = False
 ) -> None:
-    """Delete an image. Containers made from it keep working.
-
-    Parameters
-    ----------
-    alias
-        Its name.
-    """
+    """Delete an image. Containers created from it keep working."""
     async with open_core() as (core, actor):
         confirm(_("Delete the image {alias}?").format(alias=alias), yes)
         image = await core.images.delete(actor, alias)

@@ -16,18 +16,13 @@ from openlxd_core.secrets import SYSTEM_API_KEY
 from openlxd_tui.cli.config import Json
 from openlxd_tui.cli.context import open_core, out, print_json, say, settings
 from openlxd_tui.cli.context import show as show_records
+from openlxd_tui.cli.users import Username
 
 _KEY_MAX = 20_000
 
 
-async def api(username: str, *, as_json: Json = False) -> None:
-    """Make a new API key for an account; the old one is dead at once. It is shown this once.
-
-    Parameters
-    ----------
-    username
-        The account.
-    """
+async def api(username: Username, *, as_json: Json = False) -> None:
+    """Create a new API key for an account and print it. The old key stops working immediately."""
     async with open_core() as (core, actor):
         key = await core.accounts.regenerate_key(actor, username)
     if as_json:
@@ -36,14 +31,14 @@ async def api(username: str, *, as_json: Json = False) -> None:
         out(key)
 
 
-async def system(username: str | None = None, *, as_json: Json = False) -> None:
-    """Show which admin the system API key acts as, or let it act as another one.
-
-    Parameters
-    ----------
-    username
-        Another admin; left out, nothing is changed.
-    """
+async def system(
+    username: Annotated[
+        str | None, Parameter(help=N_("Admin account to use from now on; nothing changes if omitted."))
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show or change the admin account that the system API key uses."""
     path = settings().keys_dir / SYSTEM_API_KEY
     async with open_core() as (core, actor):
         if username is not None:
@@ -59,14 +54,8 @@ async def system(username: str | None = None, *, as_json: Json = False) -> None:
         out(user.username)
 
 
-async def list_keys(username: str, *, as_json: Json = False) -> None:
-    """List an account's SSH keys.
-
-    Parameters
-    ----------
-    username
-        The account.
-    """
+async def list_keys(username: Username, *, as_json: Json = False) -> None:
+    """List an account's SSH keys."""
     async with open_core() as (core, actor):
         keys = await core.keys.list(actor, username)
     columns = {"id": "ID", "name": _("Name"), "fingerprint": _("Fingerprint")}
@@ -74,23 +63,15 @@ async def list_keys(username: str, *, as_json: Json = False) -> None:
 
 
 async def add(
-    username: str,
-    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    username: Username,
+    file: Annotated[
+        str, Parameter(help=N_("File of the public key, or - for standard input."), allow_leading_hyphen=True)
+    ],
     *,
-    name: str = "",
+    name: Annotated[str, Parameter(help=N_("Name of the key; the key's own comment if omitted."), metavar="TEXT")] = "",
     as_json: Json = False,
 ) -> None:
-    """Register an SSH public key for an account.
-
-    Parameters
-    ----------
-    username
-        The account.
-    file
-        The public key's file, or - for standard input.
-    name
-        What to call it; the key's own comment otherwise.
-    """
+    """Add an SSH public key to an account."""
     text = _read(file)
     async with open_core() as (core, actor):
         key = await core.keys.add(actor, text.strip(), name, username)
@@ -107,14 +88,10 @@ def _read(file: str) -> str:
         raise NotFound(N_("There is no file {path}."), path=file) from None
 
 
-async def delete(key: int) -> None:
-    """Remove an SSH key.
-
-    Parameters
-    ----------
-    key
-        Its ID, from user key list.
-    """
+async def delete(
+    key: Annotated[int, Parameter(name="ID", help=N_("ID of the key; see: openlxd user key list"))],
+) -> None:
+    """Delete an SSH key."""
     async with open_core() as (core, actor):
         await core.keys.delete(actor, key)
     say(_("SSH key {id} was removed.").format(id=key))

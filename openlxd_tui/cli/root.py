@@ -12,58 +12,63 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import cyclopts
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
 from openlxd_core.domain.errors import BadRequest, OpenLXDError, unusable
-from openlxd_core.i18n import N_, Translator, _, set_translator
+from openlxd_core.i18n import LANGUAGES, N_, Translator, _, set_translator
 from openlxd_tui.cli import context, exits
+from openlxd_tui.cli.help import GLOBAL_OPTIONS, HelpFormatter, mistake
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
-    ("up", "servers:up", N_("Start the SSH console and the API, and keep them running.")),
-    ("ssh", "servers:ssh", N_("Run the SSH console alone.")),
-    ("api", "servers:api", N_("Run the API alone.")),
-    ("tui", "local:tui", N_("Open the admin console here, on this terminal.")),
-    ("setup", "machine:setup", N_("Install and prepare LXD on this machine.")),
-    ("doctor", "machine:doctor", N_("Check everything the product needs, and say how to mend what is wrong.")),
-    ("user add", "users:add", N_("Make an account.")),
-    ("user list", "users:list_users", N_("List the accounts.")),
-    ("user passwd", "users:passwd", N_("Give an account a new password.")),
-    ("user suspend", "users:suspend", N_("Close every door to an account; its containers go on.")),
-    ("user activate", "users:activate", N_("Open the doors again.")),
-    ("user delete", "users:delete", N_("Delete an account.")),
-    ("user quota", "users:quota", N_("Show or change what an account may have.")),
-    ("user key api", "keys:api", N_("Make a new API key for an account; the old one is dead at once.")),
-    ("user key system", "keys:system", N_("Show or choose the admin that the system API key acts as.")),
+    ("up", "servers:up", N_("Start the SSH console and the API, and restart either one if it exits.")),
+    ("ssh", "servers:ssh", N_("Run only the SSH console.")),
+    ("api", "servers:api", N_("Run only the API.")),
+    ("tui", "local:tui", N_("Open the admin console in this terminal.")),
+    ("setup", "machine:setup", N_("Install and configure LXD on this machine.")),
+    ("doctor", "machine:doctor", N_("Check the installation and tell how to fix problems.")),
+    ("user add", "users:add", N_("Create an account. Its API key is printed once.")),
+    ("user list", "users:list_users", N_("List accounts.")),
+    ("user passwd", "users:passwd", N_("Set an account's password. Its sessions and tokens end.")),
+    ("user suspend", "users:suspend", N_("Suspend an account. Its containers keep running.")),
+    ("user activate", "users:activate", N_("Reactivate a suspended account.")),
+    ("user delete", "users:delete", N_("Delete an account. Refused while it owns containers.")),
+    ("user quota", "users:quota", N_("Show or change an account's quota.")),
+    ("user key api", "keys:api", N_("Create a new API key for an account. The old key stops working immediately.")),
+    ("user key system", "keys:system", N_("Show or change the admin account that the system API key uses.")),
     ("user key list", "keys:list_keys", N_("List an account's SSH keys.")),
-    ("user key add", "keys:add", N_("Register an SSH public key for an account.")),
-    ("user key delete", "keys:delete", N_("Remove an SSH key.")),
-    ("container list", "containers:list_containers", N_("List everybody's containers.")),
-    ("container adopt", "containers:adopt", N_("Give a container that LXD already holds to an account.")),
-    ("container suspend", "containers:suspend", N_("Stop a container and lock its owner out of it.")),
-    ("container unsuspend", "containers:unsuspend", N_("End a container's suspension; start it if it ran.")),
-    ("image list", "images:list_images", N_("List the images that LXD holds.")),
+    ("user key add", "keys:add", N_("Add an SSH public key to an account.")),
+    ("user key delete", "keys:delete", N_("Delete an SSH key.")),
+    ("container list", "containers:list_containers", N_("List the containers of all accounts.")),
+    ("container adopt", "containers:adopt", N_("Assign an existing LXD container to an account.")),
+    ("container suspend", "containers:suspend", N_("Suspend a container: stop it and block its owner's access.")),
+    (
+        "container unsuspend",
+        "containers:unsuspend",
+        N_("Unsuspend a container. It is started if it was running before."),
+    ),
+    ("image list", "images:list_images", N_("List the images on this host.")),
     ("image remote", "images:remote", N_("List the images that the image servers offer.")),
-    ("image import", "images:import_image", N_("Import an image and wait for it.")),
-    ("image delete", "images:delete", N_("Delete an image. Containers made from it keep working.")),
-    ("db upgrade", "database:upgrade", N_("Bring the database to this version.")),
-    ("db backup", "database:backup", N_("Write a copy of the database to a file, also while it is in use.")),
-    ("db restore", "database:restore", N_("Put a copy in the database's place. Refused while the servers run.")),
-    ("db check", "database:check", N_("Check the database.")),
-    ("config show", "config:show", N_("Show every setting in force and where it was said.")),
+    ("image import", "images:import_image", N_("Import an image and wait until it is done.")),
+    ("image delete", "images:delete", N_("Delete an image. Containers created from it keep working.")),
+    ("db upgrade", "database:upgrade", N_("Migrate the database to this version. A backup is made first.")),
+    ("db backup", "database:backup", N_("Back up the database to a file, also while the servers run.")),
+    ("db restore", "database:restore", N_("Restore the database from a backup. Refused while the servers run.")),
+    ("db check", "database:check", N_("Check the integrity of the database.")),
+    ("config show", "config:show", N_("Show every setting with its value and source.")),
     ("version", "config:version", N_("Show the version.")),
 )
 """Name, ``module:function`` in this package, and what it does."""
 
 GROUPS: dict[str, str] = {
-    "user": N_("Accounts, their passwords, quotas and keys."),
-    "user key": N_("An account's API key and SSH keys."),
-    "container": N_("Containers of all accounts."),
-    "image": N_("Images that LXD holds, and those that are offered."),
-    "db": N_("The database."),
-    "config": N_("The settings."),
+    "user": N_("Manage accounts, passwords, quotas and keys."),
+    "user key": N_("Manage API keys and SSH keys."),
+    "container": N_("Manage the containers of all accounts."),
+    "image": N_("Manage images."),
+    "db": N_("Manage the database."),
+    "config": N_("Show the configuration."),
 }
 
-SUMMARY = N_("OpenLXD: containers for tenants, over SSH, on one LXD host.")
+SUMMARY = N_("OpenLXD: a multi-tenant hosting console for LXD.")
 
 
 def build(*, print_error: bool = True) -> App:
@@ -75,7 +80,7 @@ def build(*, print_error: bool = True) -> App:
         help=_(SUMMARY),
         version=_version,
         help_format="plaintext",
-        help_formatter="plain",
+        help_formatter=HelpFormatter(),
         error_formatter=_usage_error,
         exit_on_error=False,
         print_error=print_error,
@@ -97,15 +102,32 @@ def build(*, print_error: bool = True) -> App:
     return root
 
 
+_GLOBAL = Group(GLOBAL_OPTIONS, sort_key=1)
+
+
 def _launch(root: App) -> Any:
     def launch(
         *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-        config: Annotated[Path | None, Parameter(help=_("Read this settings file."))] = None,
-        set_: Annotated[
-            list[str] | None, Parameter(name="--set", help=_("A setting for this run, as ssh_port=2022."), negative="")
+        config: Annotated[
+            Path | None, Parameter(help=N_("Read this settings file."), metavar="FILE", group=_GLOBAL)
         ] = None,
-        quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], help=_("Say nothing but data."), negative="")] = False,
-        lang: Annotated[str | None, Parameter(help=_("The language: en or zh."))] = None,
+        set_: Annotated[
+            list[str] | None,
+            Parameter(
+                name="--set",
+                help=N_("Override a setting for this run, such as ssh_port=2022."),
+                metavar="NAME=VALUE",
+                negative="",
+                group=_GLOBAL,
+            ),
+        ] = None,
+        quiet: Annotated[
+            bool, Parameter(name=["--quiet", "-q"], help=N_("Print results only."), negative="", group=_GLOBAL)
+        ] = False,
+        lang: Annotated[
+            str | None,
+            Parameter(help=N_("Language of messages and help."), metavar="|".join(LANGUAGES), group=_GLOBAL),
+        ] = None,
     ) -> Any:
         del lang  # read before anything could be said
         context.options.config = config
@@ -130,11 +152,7 @@ def _version() -> str:
 
 
 def _usage_error(error: cyclopts.CycloptsError) -> str:
-    return _("Error: {reason}").format(reason=_mistake(error))
-
-
-def _mistake(error: cyclopts.CycloptsError) -> str:
-    return " ".join(str(error).split())
+    return _("Error: {reason}").format(reason=mistake(error))
 
 
 _TAKE_A_VALUE = ("--config", "--set", "--lang")
@@ -155,15 +173,36 @@ def _explained(arguments: Sequence[str]) -> list[str]:
     return [*words[:first], *asked, "--help"]
 
 
+def _asked_language(arguments: Sequence[str]) -> str | None:
+    """What ``--lang`` says, the last one counting; None without it."""
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    asked = None
+    for i, argument in enumerate(own):
+        if argument == "--lang" and i + 1 < len(own):
+            asked = own[i + 1]
+        elif argument.startswith("--lang="):
+            asked = argument.removeprefix("--lang=")
+    return asked
+
+
 def language(arguments: Sequence[str]) -> str:
     """The language the caller reads: ``--lang``, ``OPENLXD_LANG``, or the terminal's own."""
-    for i, argument in enumerate(arguments):
-        if argument == "--lang" and i + 1 < len(arguments):
-            return arguments[i + 1]
-        if argument.startswith("--lang="):
-            return argument.removeprefix("--lang=")
+    asked = _asked_language(arguments)
+    if asked is not None:
+        return asked
     names = ("OPENLXD_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
     return next((os.environ[name] for name in names if os.environ.get(name)), "en")
+
+
+def _check_language(asked: str | None) -> None:
+    """Refuse a ``--lang`` that has no translation: a typing error would silently mean English."""
+    if asked is not None and asked not in LANGUAGES:
+        raise BadRequest(
+            N_("“{value}” is not allowed for {name}. Choose from: {choices}"),
+            value=asked[:40],
+            name="--lang",
+            choices=", ".join(LANGUAGES),
+        )
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -172,6 +211,7 @@ def run(arguments: Sequence[str]) -> int:
     json = "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
     context.options = context.Options(json=json)
     try:
+        _check_language(_asked_language(arguments))
         arguments = _explained(arguments)
     except BadRequest as error:
         context.fail(error)
@@ -180,7 +220,7 @@ def run(arguments: Sequence[str]) -> int:
         result = build(print_error=not json).meta(list(arguments))
     except cyclopts.CycloptsError as error:  # it has printed its line
         if json:
-            context.fail(BadRequest("{reason}", reason=_mistake(error)))
+            context.fail(BadRequest("{reason}", reason=mistake(error)))
         return exits.USAGE
     except OpenLXDError as error:
         context.fail(error)

@@ -23,7 +23,7 @@ _ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
 
 
 def up() -> int:
-    """Start the SSH console and the API, and keep them running until Ctrl-C or SIGTERM.
+    """Start the SSH console and the API, and restart either one if it exits, until Ctrl-C or SIGTERM.
 
     Where no LXD is found, root on Debian or Ubuntu gets one (as openlxd setup does it); elsewhere containers are
     simulated, and every screen says so.
@@ -135,8 +135,10 @@ def _say_where(found: LoadedSettings, prepared: dict[str, Any], addresses: dict[
     _line(_("SSH console"), f"ssh openlxd@{_shown(ssh_host, host)} -p {ssh_port}")
     _line(_("API"), f"{scheme}://{_shown(api_host, host)}:{api_port}/api/v1/health")
     _line(_("Containers"), _containers(prepared["lxd"]))
-    if settings.registration == "on":
-        _line(_("Accounts"), _("anyone who reaches the API may make one; OPENLXD_REGISTRATION=off closes it"))
+    if settings.registration_is_public:
+        _line(
+            _("Registration"), _("open to anyone who can reach the API; to close it: openlxd setup --registration off")
+        )
     sys.stdout.flush()
 
 
