@@ -16,7 +16,6 @@ from openlxd_core.coordination.liveness import Workers
 from openlxd_core.domain.errors import ConfigurationError, unusable
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import LxdGateway
-from openlxd_core.market.source import ImageServers
 from openlxd_core.services.accounts import Accounts
 from openlxd_core.services.audit import Audit
 from openlxd_core.services.auth import Auth
@@ -54,6 +53,7 @@ from openlxd_core.services.suspension import Suspensions
 from openlxd_core.services.system_key import SystemKey
 from openlxd_core.services.usage import UsageHistory
 from openlxd_core.settings import Settings
+from openlxd_core.simplestreams.downloader import ImageServers
 from openlxd_core.storage import backups, database
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ import pytest
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor
 from tests.api.conftest import Api
-from tests.market.conftest import metadata, noise
+from tests.images.conftest import metadata, noise
 from tests.support.core import make_settings
 from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import NEW, ImageServer

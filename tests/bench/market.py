@@ -72,8 +72,8 @@ def _resident_mib() -> float:
 
 def measure(data: bytes) -> dict[str, float]:
     """Seconds and MiB of this process."""
-    from openlxd_core.market.catalogue import Catalogue
-    from openlxd_core.market.simplestreams import read_products
+    from openlxd_core.simplestreams.index import read_products
+    from openlxd_core.simplestreams.offers import Catalogue
 
     before = _resident_mib()
     begun = time.perf_counter()

@@ -10,7 +10,7 @@ import pytest
 
 from openlxd_tui.cli import exits
 from tests.cli.conftest import Openlxd
-from tests.market.conftest import metadata, noise
+from tests.images.conftest import metadata, noise
 from tests.support.simplestreams import ImageServer
 
 

@@ -11,10 +11,10 @@ from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor, Role
 from openlxd_core.domain.image import ImageStatus
 from openlxd_core.i18n import Translator
-from openlxd_core.market import source
+from openlxd_core.simplestreams import downloader
 from openlxd_tui.app import OpenLXDApp
 from openlxd_tui.screens.create import CreateForm
-from tests.market.conftest import metadata, noise
+from tests.images.conftest import metadata, noise
 from tests.support.core import add_user, make_settings
 from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import ImageServer
@@ -26,7 +26,7 @@ from tests.tui.test_market import enter
 @pytest.fixture
 async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ImageServer]:
     """alpine/3.19, big enough to be watched, and a Debian."""
-    monkeypatch.setattr(source, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(downloader, "PAUSE_SECONDS", 0.01)
     async with ImageServer() as made:
         made.add("alpine", "3.19", metadata=metadata("a"), squashfs=noise(400_000))
         made.add("debian", "bookworm", aliases="debian/bookworm,debian/12", metadata=metadata("d"))

@@ -25,14 +25,14 @@ from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
 from openlxd_core.lxd.gateway import LxdGateway
-from openlxd_core.market.catalogue import Catalogue, choices, with_flags
-from openlxd_core.market.simplestreams import Product
-from openlxd_core.market.source import ImageServers
 from openlxd_core.services.images.flags import Flags
 from openlxd_core.services.images.pages import offer_page
 from openlxd_core.services.images.refresh import Refresher, last_failure
 from openlxd_core.services.live import Live
 from openlxd_core.settings import Settings
+from openlxd_core.simplestreams.downloader import ImageServers
+from openlxd_core.simplestreams.index import Product
+from openlxd_core.simplestreams.offers import Catalogue, choices, with_flags
 from openlxd_core.storage import models
 
 log = structlog.get_logger(__name__)

@@ -18,10 +18,10 @@ from openlxd_core.domain.policy import Action, may, require
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import Instance, LxdEvent, LxdGateway, LxdImage
-from openlxd_core.market.catalogue import compact, spellings
-from openlxd_core.market.support import end_of_life, names_of_release
 from openlxd_core.services import audit
 from openlxd_core.services.images.flags import Flags
+from openlxd_core.simplestreams.end_of_life import end_of_life, names_of_release
+from openlxd_core.simplestreams.offers import compact, spellings
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
 

@@ -13,8 +13,8 @@ from openlxd_core.coordination.change_log import announce
 from openlxd_core.coordination.locks import FileLock
 from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.i18n import N_
-from openlxd_core.market.source import ImageServers
 from openlxd_core.services.records import pack_message, unpack_message
+from openlxd_core.simplestreams.downloader import ImageServers
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
 

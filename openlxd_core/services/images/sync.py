@@ -15,9 +15,9 @@ from openlxd_core.domain.image import ImageStatus, offered_architecture
 from openlxd_core.domain.operation import ENDED, Kind, OperationStatus
 from openlxd_core.domain.text import clean, is_plain
 from openlxd_core.lxd.gateway import LxdGateway, LxdImage
-from openlxd_core.market.support import names_of_release
 from openlxd_core.services import audit
 from openlxd_core.services.images.local import PRIVATE, LocalImages
+from openlxd_core.simplestreams.end_of_life import names_of_release
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
 

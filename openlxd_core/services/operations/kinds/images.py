@@ -31,12 +31,12 @@ from openlxd_core.domain.text import clean
 from openlxd_core.domain.units import format_bytes
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import LxdGateway, LxdImage
-from openlxd_core.market.simplestreams import Build, Product
-from openlxd_core.market.source import ImageServers, NotThere, combined_digest, no_room, require_room
 from openlxd_core.services.operations.handler import ContainerHandler, Handler, Job
 from openlxd_core.services.operations.store import Operations
 from openlxd_core.services.quotas import tenant_image_room
 from openlxd_core.settings import Settings
+from openlxd_core.simplestreams.downloader import ImageServers, NotThere, combined_digest, no_room, require_room
+from openlxd_core.simplestreams.index import Build, Product
 from openlxd_core.storage import models
 
 log = structlog.get_logger(__name__)

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from openlxd_core.domain.errors import ImageSourceUnavailable
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
-from openlxd_core.market.support import version_of
+from openlxd_core.simplestreams.end_of_life import version_of
 
 BUILDS_KEPT = 3
 """As many as the servers keep; more would only cost memory."""

@@ -19,11 +19,11 @@ from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import SYSTEM, Actor
 from openlxd_core.domain.errors import ConfigurationError, ImageSourceUnavailable, ValidationFailed
 from openlxd_core.domain.text import is_plain
-from openlxd_core.market import source
 from openlxd_core.services.images import catalogue
 from openlxd_core.settings import Settings, load_settings
+from openlxd_core.simplestreams import downloader
 from openlxd_core.storage import models
-from tests.market.conftest import metadata
+from tests.images.conftest import metadata
 from tests.support.core import eventually, finish, make_settings
 from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import INDEX, PRODUCTS, ImageServer
@@ -91,9 +91,9 @@ async def test_the_old_copy_goes_on_while_the_server_fails(
     if (path, text) == (PRODUCTS, PRODUCTS):
         text = "/loop"
         server.break_("/loop", "redirect", text="/loop")
-    monkeypatch.setattr(source, "LIST_SECONDS", 0.5)
-    monkeypatch.setattr(source, "INDEX_BYTES_MOST", 1_000_000)
-    monkeypatch.setattr(source, "PRODUCTS_BYTES_MOST", 1_000_000)
+    monkeypatch.setattr(downloader, "LIST_SECONDS", 0.5)
+    monkeypatch.setattr(downloader, "INDEX_BYTES_MOST", 1_000_000)
+    monkeypatch.setattr(downloader, "PRODUCTS_BYTES_MOST", 1_000_000)
     before = core.images.catalogue_state().fetched_at
     server.break_(path, kind, at, text)
     await core.images.refresh(SYSTEM)
@@ -328,7 +328,7 @@ async def test_a_slow_server_does_not_keep_the_rows_from_following_lxd(
 )  # fmt: skip
 async def test_where_a_redirect_may_lead(tmp_path: Path, before: str, location: str, allowed: bool) -> None:
     """From https to https, anywhere public; within one server; never into a network that only we can reach."""
-    servers = source.ImageServers(["https://a.example", "http://127.0.0.1:1"], tmp_path)
+    servers = downloader.ImageServers(["https://a.example", "http://127.0.0.1:1"], tmp_path)
     if allowed:
         assert servers._redirected(before, location)
     else:
@@ -338,8 +338,8 @@ async def test_where_a_redirect_may_lead(tmp_path: Path, before: str, location: 
 
 async def test_a_name_that_resolves_into_the_house_is_not_followed() -> None:
     """The name of a configured server is; any other must be public."""
-    guard = source._Guard(frozenset({"localhost"}))
+    guard = downloader._Guard(frozenset({"localhost"}))
     assert await guard.resolve("localhost", 80)
-    stranger = source._Guard(frozenset({"images.example.org"}))
+    stranger = downloader._Guard(frozenset({"images.example.org"}))
     with pytest.raises(OSError, match="public"):
         await stranger.resolve("localhost", 80)

@@ -37,7 +37,7 @@ from openlxd_core.domain.errors import ConfigurationError, Conflict, ImageSource
 from openlxd_core.domain.text import clean
 from openlxd_core.domain.units import format_bytes
 from openlxd_core.i18n import N_
-from openlxd_core.market.simplestreams import Product, RemoteFile, address, nonsense, read_index, read_products
+from openlxd_core.simplestreams.index import Product, RemoteFile, address, nonsense, read_index, read_products
 
 log = structlog.get_logger(__name__)
 

@@ -11,8 +11,8 @@ from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import SYSTEM
 from openlxd_core.domain.image import Offer
 from openlxd_core.lxd.gateway import LxdImage
-from openlxd_core.market.support import names_of_release
 from openlxd_core.services.images.local import HeldImage, _names, _to_image
+from openlxd_core.simplestreams.end_of_life import names_of_release
 
 NOW = datetime.now(UTC)
 

@@ -14,8 +14,8 @@ from openlxd_core.domain.errors import ValidationFailed
 from openlxd_core.domain.image import LXD_ARCHITECTURES, ImageRecord, Offer, offered_architecture
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
-from openlxd_core.market.simplestreams import Product
-from openlxd_core.market.support import PROMISED, end_of_life, is_promised
+from openlxd_core.simplestreams.end_of_life import PROMISED, end_of_life, is_promised
+from openlxd_core.simplestreams.index import Product
 
 _SYNONYMS = {
     "rocky": "rockylinux", "alma": "almalinux", "arch": "archlinux", "void": "voidlinux", "suse": "opensuse",

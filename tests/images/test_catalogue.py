@@ -10,8 +10,8 @@ import pytest
 
 from openlxd_core.domain.errors import ImageSourceUnavailable, ValidationFailed
 from openlxd_core.domain.text import is_plain
-from openlxd_core.market.catalogue import Catalogue
-from openlxd_core.market.simplestreams import address, read_index, read_products, safe_path
+from openlxd_core.simplestreams.index import address, read_index, read_products, safe_path
+from openlxd_core.simplestreams.offers import Catalogue
 from tests.support.simplestreams import INDEX, NEW, OLD, PRODUCTS, ImageServer
 
 SERVER = "https://images.example.org"

@@ -23,7 +23,7 @@ from openlxd_core.domain.operation import OperationStatus
 from openlxd_core.services.images.sync import ImageSync
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
-from tests.market.conftest import metadata, noise
+from tests.images.conftest import metadata, noise
 from tests.support.core import add_user, eventually, finish
 from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import NEW, OLD, ImageServer

@@ -27,11 +27,11 @@ from openlxd_core.domain.errors import (
 from openlxd_core.domain.image import ImageStatus
 from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.text import is_plain
-from openlxd_core.market import source
 from openlxd_core.services.operations import runner
 from openlxd_core.services.operations.kinds.images import ImportHandler
 from openlxd_core.settings import Settings
-from tests.market.conftest import metadata, noise
+from openlxd_core.simplestreams import downloader
+from tests.images.conftest import metadata, noise
 from tests.support.core import add_user, eventually, finish, make_settings
 from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import NEW, OLD, ImageServer
@@ -214,7 +214,7 @@ async def test_a_server_that_says_nothing_is_given_up(
     core: Core, server: ImageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After its deadline, with a sentence."""
-    monkeypatch.setattr(source, "FILE_SECONDS", 0.3)
+    monkeypatch.setattr(downloader, "FILE_SECONDS", 0.3)
     server.break_(server.path(ROOT.format(NEW), NEW), "silence")
     ended = await run_import(core)
     assert ended.status is OperationStatus.FAILED

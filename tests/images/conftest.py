@@ -12,8 +12,8 @@ import pytest
 
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor, Role
-from openlxd_core.market import source
 from openlxd_core.settings import Settings
+from openlxd_core.simplestreams import downloader
 from tests.support.core import add_user, make_settings
 from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import NEW, OLD, ImageServer
@@ -43,7 +43,7 @@ def noise(size: int, seed: str = "x") -> bytes:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses worth the name between tries."""
-    monkeypatch.setattr(source, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(downloader, "PAUSE_SECONDS", 0.01)
 
 
 @pytest.fixture

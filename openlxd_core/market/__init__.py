@@ -1,1 +1,0 @@
-"""The image market: catalogues of simplestreams servers."""

@@ -1,0 +1,1 @@
+"""Image servers in the simplestreams format: their lists, what they offer, and downloads."""
