@@ -134,6 +134,16 @@ class InstanceSnapshot:
 
 
 @dataclass(frozen=True)
+class InstanceSurvey:
+    """All that LXD holds of one container."""
+
+    instance: Instance
+    state: InstanceState
+    snapshots: Sequence[InstanceSnapshot]
+    """Oldest first."""
+
+
+@dataclass(frozen=True)
 class LxdEvent:
     """One line of LXD's event stream that matters to us."""
 
@@ -207,6 +217,12 @@ class LxdGateway(Protocol):
 
     async def instances(self) -> Sequence[Instance]:
         """Every container of every project, in one call."""
+
+    async def survey(self) -> Sequence[InstanceSurvey]:
+        """Every container of every project with its state and snapshots, in one call.
+
+        Dear: LXD 5.0.2 takes 25 to 40 ms for each that runs. For comparing everything, seldom.
+        """
 
     async def instance(self, project: str, name: str) -> Instance:
         """One container. Raises NotFound."""

@@ -14,11 +14,13 @@ from openlxd_core.lxd import tenant_policy
 from openlxd_core.lxd.calls import in_project, instance_path, when_free
 from openlxd_core.lxd.client import LxdClient
 from openlxd_core.lxd.errors import ApiError, translate
-from openlxd_core.lxd.gateway import Instance, InstanceSpec, InstanceState, Progress
-from openlxd_core.lxd.parsing import read_instance, read_state, read_status
+from openlxd_core.lxd.gateway import Instance, InstanceSpec, InstanceState, InstanceSurvey, Progress
+from openlxd_core.lxd.parsing import read_instance, read_snapshots, read_state, read_status
 from openlxd_core.lxd.power import PowerCalls
 
 CREATE_SECONDS = 900.0
+SURVEY_SECONDS = 600.0
+"""Enough for some 15,000 running containers, at 40 ms each."""
 BUSY_SECONDS = 60.0
 """How long a delete waits for LXD to finish what it is doing to the same instance."""
 _WRITABLE = ("architecture", "config", "description", "ephemeral", "profiles", "stateful")
@@ -36,6 +38,23 @@ class InstanceCalls(PowerCalls):
         """Every container of every project, in one call."""
         found = await self._read("/1.0/instances", {"recursion": "1", "all-projects": "true"})
         return [read_instance(entry) for entry in found or [] if entry.get("type") == "container"]
+
+    async def survey(self) -> Sequence[InstanceSurvey]:
+        """Every container of every project with its state and snapshots, in one call."""
+        params = {"recursion": "2", "all-projects": "true"}
+        try:
+            found = await self._client.get("/1.0/instances", params, seconds=SURVEY_SECONDS)
+        except ApiError as error:
+            raise translate(error) from error
+        return [
+            InstanceSurvey(
+                read_instance(entry),
+                read_state({"status": entry.get("status"), **(entry.get("state") or {})}),
+                read_snapshots(entry.get("snapshots")),
+            )
+            for entry in found or []
+            if entry.get("type") == "container"
+        ]
 
     async def instance(self, project: str, name: str) -> Instance:
         """One container."""

@@ -109,6 +109,11 @@ def read_snapshot(entry: Mapping[str, Any]) -> InstanceSnapshot:
     return InstanceSnapshot(clean(str(entry.get("name", "")).rpartition("/")[2], 100), created)
 
 
+def read_snapshots(entries: Any) -> Sequence[InstanceSnapshot]:
+    """An instance's snapshots, oldest first."""
+    return sorted(map(read_snapshot, entries or []), key=lambda snapshot: snapshot.created_at)
+
+
 def _count(value: Any) -> int | None:
     text = str(value or "")
     return int(text) if text.isascii() and text.isdigit() else None  # a range or a set pins CPUs: no count

@@ -8,7 +8,7 @@ from openlxd_core.domain.errors import NotFound
 from openlxd_core.domain.snapshot import check_snapshot_name
 from openlxd_core.lxd.calls import Calls, in_project, instance_path, quoted
 from openlxd_core.lxd.gateway import InstanceSnapshot
-from openlxd_core.lxd.parsing import read_snapshot
+from openlxd_core.lxd.parsing import read_snapshots
 
 
 class SnapshotCalls(Calls):
@@ -17,7 +17,7 @@ class SnapshotCalls(Calls):
     async def snapshots(self, project: str, name: str) -> Sequence[InstanceSnapshot]:
         """A container's snapshots, oldest first."""
         found = await self._read(f"{instance_path(name)}/snapshots", {"project": project, "recursion": "1"}, name=name)
-        return sorted(map(read_snapshot, found or []), key=lambda snapshot: snapshot.created_at)
+        return read_snapshots(found)
 
     async def create_snapshot(self, project: str, name: str, snapshot: str) -> None:
         """Take one, without the memory of what runs."""

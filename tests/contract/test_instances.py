@@ -335,3 +335,18 @@ async def test_many_deletes_at_once_all_succeed(rig: Rig) -> None:
     await rig.make(start=True)
     await asyncio.gather(*(rig.lxd.delete_instance(rig.project, "web1") for _ in range(4)))
     assert await rig.names() == set()
+
+
+async def test_a_survey_tells_what_the_single_calls_tell(rig: Rig) -> None:
+    """Instance, state and snapshots of all in one call: the same as asked for one by one."""
+    await rig.make(start=True)
+    await rig.make("web2")
+    for name in ("before", "after"):
+        await rig.lxd.create_snapshot(rig.project, "web1", name)
+    surveyed = {s.instance.name: s for s in await rig.lxd.survey() if s.instance.project == rig.project}
+    assert set(surveyed) == {"web1", "web2"}
+    for name, found in surveyed.items():
+        assert found.instance == await rig.lxd.instance(rig.project, name)
+        assert found.state.status == (await rig.lxd.state(rig.project, name)).status
+        assert list(found.snapshots) == list(await rig.lxd.snapshots(rig.project, name))
+    assert [snapshot.name for snapshot in surveyed["web1"].snapshots] == ["before", "after"]

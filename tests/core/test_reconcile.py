@@ -17,10 +17,14 @@ from openlxd_core.domain.quota import Quota
 from openlxd_core.lxd.gateway import MARK_OPERATION, MARK_READY, InstanceSpec
 from openlxd_core.services.operations import runner
 from openlxd_core.services.operations.kinds import instances
+from openlxd_core.services.operations.reconcile import Reconciler
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
+from tests.core.test_more_lists import queries
 from tests.support.core import add_user, eventually, finish
 from tests.support.faulty_lxd import FaultyLxd
+
+__all__ = ["queries"]
 
 IMAGE = "debian/12"
 NO_QUOTA = Quota(0, 0, 0, 0, 0, 0)
@@ -309,3 +313,31 @@ async def test_an_address_that_comes_late_is_found(
         return (await core.containers.get(alice, "web1")).ipv4 != ""
 
     await eventually(addressed, "addressed")
+
+
+async def test_comparing_everything_asks_once_for_all(
+    core: Core, lxd: FaultyLxd, alice: Actor, queries: list[object]
+) -> None:
+    """One call of LXD and a few queries, however many containers there are; what differs is found all the same."""
+    for number in range(3):
+        await make(core, alice, f"web{number}")
+    await finish(core, await core.snapshots.create(alice, "web1", "kept"))
+    containers = core.containers
+    reconciler = Reconciler(
+        lxd, core.operations, containers._runner, core.operations._workers, core.feed, containers._suspensions.enforce
+    )
+    lxd.calls.clear()
+    queries.clear()
+    await reconciler.reconcile_everything()
+    assert lxd.calls["survey"] == 1
+    single = [lxd.calls[verb] for verb in ("instance", "state", "snapshots")]
+    assert max(single) <= 1  # the core's own reconciler may still look at the last one that changed
+    assert len(queries) <= 8  # four of its own; the rest are other loops'
+    project = (await core.containers.get(alice, "web1")).project
+    await lxd.delete_snapshot(project, "web1", "kept")
+    await lxd.stop(project, "web2", force=True)
+    await reconciler.reconcile_everything()
+    while reconciler._places:
+        await reconciler._reconcile_one(*reconciler._places.pop())
+    assert list(await core.snapshots.list(alice, "web1")) == []
+    assert (await core.containers.get(alice, "web2")).status is State.STOPPED

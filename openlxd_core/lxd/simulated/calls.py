@@ -6,13 +6,14 @@ import asyncio
 import os
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from openlxd_core.lxd.errors import ApiError, translate, unknown
-from openlxd_core.lxd.gateway import InstanceState, Progress
+from openlxd_core.lxd.gateway import InstanceSnapshot, InstanceState, Progress
 from openlxd_core.lxd.simulated.shell import SimulatedExec
 from openlxd_core.lxd.simulated.world import State, World
 
@@ -119,6 +120,12 @@ def entry_of(state: State, project: str, name: str) -> dict[str, Any]:
     if found is None:
         raise translate(ApiError("Instance not found", 404), name)
     return found
+
+
+def snapshots_of(entry: Mapping[str, Any]) -> Sequence[InstanceSnapshot]:
+    """An instance's snapshots, oldest first."""
+    held = entry.get("snapshots", {})
+    return [InstanceSnapshot(name, datetime.fromisoformat(value["created"])) for name, value in held.items()]
 
 
 def check_free(entry: Mapping[str, Any]) -> None:

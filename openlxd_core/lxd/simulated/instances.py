@@ -13,8 +13,8 @@ from openlxd_core.domain.container import check_name
 from openlxd_core.domain.errors import NotFound, OpenLXDError
 from openlxd_core.domain.text import clean
 from openlxd_core.lxd.errors import ApiError, translate
-from openlxd_core.lxd.gateway import Instance, InstanceSpec, InstanceState, Progress
-from openlxd_core.lxd.simulated.calls import SimulatedCalls, check_free, entry_of, key_of
+from openlxd_core.lxd.gateway import Instance, InstanceSpec, InstanceState, InstanceSurvey, Progress
+from openlxd_core.lxd.simulated.calls import SimulatedCalls, check_free, entry_of, key_of, snapshots_of
 from openlxd_core.lxd.simulated.projects import check_limits
 from openlxd_core.lxd.simulated.world import State, note
 from openlxd_core.lxd.tenant_policy import marks_config
@@ -28,6 +28,15 @@ class SimulatedInstances(SimulatedCalls):
         await self._enter("instances")
         state = self.world.look()
         return [self._instance(state, entry) for entry in state["instances"].values()]
+
+    async def survey(self) -> Sequence[InstanceSurvey]:
+        """Every container with its state and snapshots."""
+        await self._enter("survey")
+        world = self.world.look()
+        return [
+            InstanceSurvey(self._instance(world, entry), self._state_of(entry), snapshots_of(entry))
+            for entry in world["instances"].values()
+        ]
 
     async def instance(self, project: str, name: str) -> Instance:
         """One container."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from openlxd_core.domain.snapshot import check_snapshot_name
 from openlxd_core.lxd.errors import ApiError, translate
 from openlxd_core.lxd.gateway import InstanceSnapshot
-from openlxd_core.lxd.simulated.calls import SimulatedCalls, entry_of
+from openlxd_core.lxd.simulated.calls import SimulatedCalls, entry_of, snapshots_of
 from openlxd_core.lxd.simulated.world import note
 
 _HELD = ("cpu", "memory", "disk", "image")
@@ -21,8 +21,7 @@ class SimulatedSnapshots(SimulatedCalls):
     async def snapshots(self, project: str, name: str) -> Sequence[InstanceSnapshot]:
         """A container's snapshots, oldest first."""
         async with self._verb("snapshots"):
-            held = entry_of(self.world.look(), project, name).get("snapshots", {})
-            return [InstanceSnapshot(key, datetime.fromisoformat(value["created"])) for key, value in held.items()]
+            return snapshots_of(entry_of(self.world.look(), project, name))
 
     async def create_snapshot(self, project: str, name: str, snapshot: str) -> None:
         """Take one."""

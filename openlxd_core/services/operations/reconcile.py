@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -18,7 +18,7 @@ from openlxd_core.coordination.liveness import Workers
 from openlxd_core.domain.actor import SYSTEM
 from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import Message, OpenLXDError
-from openlxd_core.domain.operation import ENDED
+from openlxd_core.domain.operation import ENDED, OperationStatus
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import (
     MARK_OPERATION,
@@ -26,6 +26,7 @@ from openlxd_core.lxd.gateway import (
     Instance,
     InstanceSnapshot,
     InstanceState,
+    InstanceSurvey,
     LxdEvent,
     LxdGateway,
 )
@@ -44,6 +45,7 @@ FULL_EVERY_ROUNDS = 300
 LOOKS_FOR_ADDRESS = 7
 """After 1, 2, 4 … 64 seconds."""
 Place = tuple[str, str]
+_ACTIVE = [status.value for status in OperationStatus if status not in ENDED]
 
 
 class Reconciler:
@@ -138,36 +140,50 @@ class Reconciler:
                 raise
 
     async def reconcile_everything(self) -> None:
-        """Compare every row with LXD's list."""
+        """Compare every row with all that LXD holds: one call, and three queries where nothing differs."""
         rows = {(row.project, row.name): row for row in await models.Container.all()}
-        instances = {(i.project, i.name): i for i in await self._lxd.instances()}
+        seen = {(s.instance.project, s.instance.name): s for s in await self._lxd.survey()}
+        under_way = await models.Operation.filter(status__in=_ACTIVE).values_list("id", flat=True)
+        active = {str(operation_id) for operation_id in under_way}
+        snapshots: dict[int, list[models.Snapshot]] = {}
+        for snapshot in await models.Snapshot.all():
+            snapshots.setdefault(snapshot.container_id, []).append(snapshot)
         for place, row in rows.items():
-            await self._settle(row, instances.get(place))
-            await self._settle_snapshots(row, instances.get(place))
-        for place, instance in instances.items():
+            if row.operation_id in active:  # what an operation has in hand is its own affair
+                continue
+            found = seen.get(place)
+            await self._settle(row, found)
+            if found is not None and _differ(snapshots.get(row.id, []), found.snapshots):
+                self._places.add(place)  # one may have been taken since the survey: look at this container again
+        for place, stranger in seen.items():
             if place not in rows:
-                await self._sweep(instance)
+                await self._sweep(stranger.instance)
 
     async def _reconcile_one(self, project: str, name: str) -> None:
         row = await models.Container.filter(project=project, name=name).first()
         instance = await find_instance(self._lxd, project, name)
-        if row is not None:
-            await self._settle(row, instance)
-            await self._settle_snapshots(row, instance)
-        elif instance is not None:
-            await self._sweep(instance)
+        if row is None:
+            if instance is not None:
+                await self._sweep(instance)
+        elif not (row.operation_id and await self._operation_lives(row.operation_id)):
+            found = await self._survey_one(instance) if instance is not None else None
+            await self._settle(row, found)
+            if found is not None and _differ(await models.Snapshot.filter(container_id=row.id), found.snapshots):
+                await self._store_snapshots(row, found.snapshots)
 
-    async def _settle(self, row: models.Container, instance: Instance | None) -> None:
-        """Bring one row in line with what LXD holds, unless an operation has it in hand."""
-        if row.operation_id and await self._operation_lives(row.operation_id):
-            return
-        state: InstanceState | None = None
-        if instance is not None:
-            if row.status == State.ERROR and (await self._sweep(instance) or await is_not_ours(row, instance)):
-                instance = None
-            elif instance.status in ("running", "frozen"):
-                with contextlib.suppress(OpenLXDError):
-                    state = await self._lxd.state(row.project, row.name)
+    async def _survey_one(self, instance: Instance) -> InstanceSurvey:
+        state = InstanceState(instance.status, "", "", 0)
+        if instance.status in ("running", "frozen"):
+            with contextlib.suppress(OpenLXDError):
+                state = await self._lxd.state(instance.project, instance.name)
+        return InstanceSurvey(instance, state, await self._lxd.snapshots(instance.project, instance.name))
+
+    async def _settle(self, row: models.Container, found: InstanceSurvey | None) -> None:
+        """Bring one row, which no operation has in hand, in line with what LXD holds."""
+        instance, state = (found.instance, found.state) if found is not None else (None, None)
+        never_made = row.status == State.ERROR
+        if never_made and instance is not None and (await self._sweep(instance) or await is_not_ours(row, instance)):
+            instance = state = None
         values = _what_holds(row, instance, state)
         differs = any(getattr(row, key) != value for key, value in values.items())
         if differs and not await self._store(row, values):
@@ -179,24 +195,17 @@ class Reconciler:
         else:
             self._looks.pop((row.project, row.name), None)
 
-    async def _settle_snapshots(self, row: models.Container, instance: Instance | None) -> None:
-        """Bring the rows of a container's snapshots in line with what LXD holds (somebody used lxc)."""
-        if instance is None or (row.operation_id and await self._operation_lives(row.operation_id)):
-            return
-        held = {snapshot.name: snapshot for snapshot in await self._lxd.snapshots(row.project, row.name)}
-        known = await models.Snapshot.filter(container_id=row.id)
-        if {snapshot.name for snapshot in known if snapshot.ready} != set(held) or len(known) != len(held):
-            await self._store_snapshots(row, held)
-
     @transaction
-    async def _store_snapshots(self, seen: models.Container, held: Mapping[str, InstanceSnapshot]) -> None:
+    async def _store_snapshots(self, seen: models.Container, held: Sequence[InstanceSnapshot]) -> None:
+        """Bring the rows of a container's snapshots in line with what LXD holds (somebody used lxc)."""
         row = await models.Container.filter(id=seen.id, operation_id=seen.operation_id).first()
         if row is None:
             return
-        await models.Snapshot.filter(container_id=row.id).exclude(name__in=[*held, ""]).delete()
-        for name, snapshot in held.items():
+        names = [snapshot.name for snapshot in held]
+        await models.Snapshot.filter(container_id=row.id).exclude(name__in=[*names, ""]).delete()
+        for snapshot in held:
             await models.Snapshot.update_or_create(
-                container_id=row.id, name=name, defaults={"ready": True, "created_at": snapshot.created_at}
+                container_id=row.id, name=snapshot.name, defaults={"ready": True, "created_at": snapshot.created_at}
             )
         await announce("snapshot", "updated", row.name, row.user_id)
 
@@ -235,6 +244,11 @@ class Reconciler:
         log.warning("half_made_instance_removed", project=instance.project, name=instance.name, operation=mark)
         await self._lxd.delete_instance(instance.project, instance.name)
         return True
+
+
+def _differ(known: Sequence[models.Snapshot], held: Sequence[InstanceSnapshot]) -> bool:
+    names = {snapshot.name for snapshot in held}
+    return {snapshot.name for snapshot in known if snapshot.ready} != names or len(known) != len(names)
 
 
 def _what_holds(row: models.Container, instance: Instance | None, state: InstanceState | None) -> dict[str, object]:
