@@ -9,6 +9,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,14 @@ async def test_a_fresh_database_is_private_and_whole(tmp_path: Path) -> None:
         "id", "alias", "fingerprint", "distribution", "release", "architecture", "variant", "description", "size",
         "status", "imported_at", "created_at", "updated_at",
     }  # fmt: skip
+
+
+def test_the_migrations_are_one_chain() -> None:
+    """Each has a number of its own and depends on the one before: nobody has to work out an order."""
+    files = sorted(path.stem for path in database.MIGRATIONS.glob("0*.py"))
+    assert [int(name[:4]) for name in files] == list(range(1, len(files) + 1))
+    for before, name in pairwise(files):
+        assert f"dependencies = [('models', '{before}')]" in (database.MIGRATIONS / f"{name}.py").read_text(), name
 
 
 async def test_the_migrations_make_exactly_what_the_models_say(tmp_path: Path) -> None:

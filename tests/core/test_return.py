@@ -204,7 +204,7 @@ async def test_the_upgrade_of_names_can_be_cut_short_and_run_again(tmp_path: Pat
     add_old_user(file, 3, "alice", status="deleted")
     await upgrade(f"sqlite://{file}")
     with sqlite3.connect(file) as raw:
-        raw.execute("DELETE FROM tortoise_migrations WHERE name = '0007_freed_names'")
+        raw.execute("DELETE FROM tortoise_migrations WHERE name = '0008_freed_names'")
     raw.close()
     await upgrade(f"sqlite://{file}")
     async with open_database(f"sqlite://{file}"):

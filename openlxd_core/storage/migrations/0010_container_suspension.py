@@ -3,7 +3,7 @@ from tortoise.migrations import operations as ops
 from tortoise import fields
 
 class Migration(migrations.Migration):
-    dependencies = [('models', '0006_list_indexes'), ('models', '0007_freed_names')]
+    dependencies = [('models', '0009_preferences')]
 
     initial = False
 

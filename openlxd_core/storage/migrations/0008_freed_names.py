@@ -14,7 +14,7 @@ async def free_names(_apps: Any, editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [('models', '0006_system_key')]
+    dependencies = [('models', '0007_system_key')]
 
     initial = False
 

@@ -14,7 +14,7 @@ async def bind_the_first_admin(_apps: Any, editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [('models', '0005_wanted_addresses')]
+    dependencies = [('models', '0006_list_indexes')]
 
     initial = False
 

@@ -16,7 +16,7 @@ async def give_everybody_one(_apps: Any, editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [('models', '0008_container_suspension'), ('models', '0007_preferences')]
+    dependencies = [('models', '0010_container_suspension')]
 
     initial = False
 

@@ -2,7 +2,7 @@ from tortoise import fields, migrations
 from tortoise.migrations import operations as ops
 
 class Migration(migrations.Migration):
-    dependencies = [('models', '0009_api_keys')]
+    dependencies = [('models', '0011_api_keys')]
 
     initial = False
 

@@ -6,7 +6,7 @@ from tortoise.fields.base import OnDelete
 from tortoise import fields
 
 class Migration(migrations.Migration):
-    dependencies = [('models', '0006_system_key')]
+    dependencies = [('models', '0008_freed_names')]
 
     initial = False
 
