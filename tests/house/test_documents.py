@@ -86,7 +86,7 @@ def test_both_readmes_tell_the_same() -> None:
     """The same commands, keys and pages in both languages."""
 
     def told(name: str) -> list[str]:
-        text = (ROOT / name).read_text("utf-8")
+        text = (ROOT / name).read_text("utf-8").replace("docs/zh/", "docs/")
         return sorted(re.findall(r"docs/\w[\w-]*\.md", text)) + re.findall(r"^make \w+|^ssh [^#]*", text, re.MULTILINE)
 
     assert told("README.md") == told("README.zh.md")
