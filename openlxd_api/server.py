@@ -18,7 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 
 from openlxd_api.app import make_app
-from openlxd_core import secrets as keys
+from openlxd_core import key_files as keys
 from openlxd_core import systemd
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.errors import ConfigurationError, system_reason

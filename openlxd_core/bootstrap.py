@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from openlxd_core import secrets
+from openlxd_core import key_files
 from openlxd_core.coordination.change_log import Feed
 from openlxd_core.coordination.liveness import Workers
 from openlxd_core.domain.errors import ConfigurationError, unusable
@@ -33,7 +33,7 @@ from openlxd_core.services.images.refresh import Refresher
 from openlxd_core.services.images.sync import ImageSync
 from openlxd_core.services.images.upkeep import ImageUpkeep
 from openlxd_core.services.keys import Keys
-from openlxd_core.services.live import Live
+from openlxd_core.services.lxd_status import LxdStatus
 from openlxd_core.services.open_consoles import OpenConsoles
 from openlxd_core.services.operations.kinds.create import CreateHandler, DeleteHandler, ResizeHandler
 from openlxd_core.services.operations.kinds.images import ImportHandler, PublishHandler
@@ -85,7 +85,7 @@ class Core:
     audit: Audit
     idempotency: Idempotency
     feed: Feed
-    live: Live
+    lxd_status: LxdStatus
     storage: Storage
 
 
@@ -130,7 +130,7 @@ async def open_core(
         feed = Feed()
         passwords = Passwords(settings.bcrypt_rounds)
         workers = Workers(settings.state_dir)
-        live = Live(gateway, feed, chosen=settings.lxd == "simulated")
+        lxd_status = LxdStatus(gateway, feed, chosen=settings.lxd == "simulated")
         idempotency = Idempotency(workers)
         storage = Storage(settings.state_dir)
         quotas = Quotas(settings, gateway)
@@ -141,10 +141,10 @@ async def open_core(
         downloads = settings.state_dir / "market"  # the name is that of the first version
         servers = ImageServers(settings.images_servers, downloads / "lists", settings.images_ca)
         refresher = Refresher(servers, downloads / "refresh.lock")
-        catalogue = ImageCatalogue(settings, gateway, live, servers, refresher, flags)
+        catalogue = ImageCatalogue(settings, gateway, lxd_status, servers, refresher, flags)
         importing = ImportHandler(gateway, operations, sync, catalogue, servers, downloads / "downloads")
         runner = Runner(
-            live,
+            lxd_status,
             operations,
             [
                 PowerHandler(gateway, operations),
@@ -159,49 +159,49 @@ async def open_core(
             ],
         )
         imports = Imports(settings, operations)
-        publishing = Publishing(settings, live, operations, runner)
-        images = Images(settings, live, local, catalogue, flags, imports, publishing, operations, runner)
-        upkeep = ImageUpkeep(live, workers, feed, images, local, sync, catalogue, importing)
+        publishing = Publishing(settings, lxd_status, operations, runner)
+        images = Images(settings, lxd_status, local, catalogue, flags, imports, publishing, operations, runner)
+        upkeep = ImageUpkeep(lxd_status, workers, feed, images, local, sync, catalogue, importing)
         suspensions = Suspensions(operations, runner)
         reconciler = Reconciler(gateway, operations, runner, workers, feed, suspensions.enforce)
         choice = ImageChoice(local, catalogue, imports)
-        containers = Containers(settings, gateway, live, choice, operations, runner, suspensions)
+        containers = Containers(settings, gateway, lxd_status, choice, operations, runner, suspensions)
         open_consoles = OpenConsoles(feed)
-        usage = UsageHistory(gateway, live, workers)
+        usage = UsageHistory(gateway, lxd_status, workers)
         accounts = Accounts(settings, passwords, containers.remove_all)
         system_key = SystemKey(settings.keys_dir)
         core = Core(
             settings=settings,
-            auth=Auth(passwords, secrets.jwt_secret(settings.keys_dir), system_key),
+            auth=Auth(passwords, key_files.jwt_secret(settings.keys_dir), system_key),
             accounts=accounts,
             keys=Keys(),
             system_key=system_key,
             preferences=AccountPreferences(),
             quotas=quotas,
             containers=containers,
-            snapshots=Snapshots(settings, live, operations, runner),
+            snapshots=Snapshots(settings, lxd_status, operations, runner),
             usage=usage,
             operations=operations,
             images=images,
-            consoles=Consoles(gateway, live, open_consoles),
+            consoles=Consoles(gateway, lxd_status, open_consoles),
             audit=Audit(),
             idempotency=idempotency,
             feed=feed,
-            live=live,
+            lxd_status=lxd_status,
             storage=storage,
         )
-        live.on_event(local.forget)
-        live.on_event(reconciler.on_event)
+        lxd_status.on_event(local.forget)
+        lxd_status.on_event(reconciler.on_event)
         workers.start()
         tasks: list[asyncio.Task[None]] = []
         try:
             await gateway.open()
             await feed.start()
-            jobs = [feed.run(), live.run(), live.sample(), storage.run(), open_consoles.run()]
+            jobs = [feed.run(), lxd_status.run(), lxd_status.sample(), storage.run(), open_consoles.run()]
             if background:
                 jobs += [reconciler.run(), usage.run(), upkeep.run()]
             tasks = [asyncio.create_task(job) for job in jobs]
-            await live.first_contact()
+            await lxd_status.first_contact()
             yield core
         finally:
             await runner.close()

@@ -64,5 +64,5 @@ class Meter:
         for state in State:
             self._containers.labels(state.value).set(containers[state])
         self._operations.set(len(await core.operations.list(actor, active=True, limit=1000)))
-        self._lxd.set(core.live.state.reachable)
+        self._lxd.set(core.lxd_status.state.reachable)
         return await asyncio.to_thread(generate_latest, self._registry)

@@ -24,7 +24,7 @@ log = structlog.get_logger("openlxd.api")
 async def show_health(core: Core) -> Answer[Health]:
     """200 while requests can be served, LXD or room on the disk or not; 503 when the database does not answer."""
     database, storage = await _database_answers(core), core.storage.state
-    lxd = LxdHealth.of(core.live.state)
+    lxd = LxdHealth.of(core.lxd_status.state)
     status = HealthStatus.OK if lxd.reachable and storage.writable else HealthStatus.DEGRADED
     if not database:
         status = HealthStatus.DOWN

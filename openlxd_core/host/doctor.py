@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from openlxd_core import bootstrap, secrets
+from openlxd_core import bootstrap, key_files
 from openlxd_core.domain.errors import Message, OpenLXDError, system_reason
 from openlxd_core.domain.text import clean
 from openlxd_core.domain.units import format_bytes
@@ -223,18 +223,18 @@ def _speaks_http(host: str, port: int, settings: Settings) -> bool:
 def check_keys(settings: Settings) -> Iterator[Finding]:
     """The secrets are there, whole, and nobody else's to read."""
     if settings.api_tls == "on" and settings.tls_cert is not None and settings.tls_key is not None:
-        secrets.check_tls_pair(settings.tls_cert, settings.tls_key)
+        key_files.check_tls_pair(settings.tls_cert, settings.tls_key)
     if not settings.keys_dir.is_dir():
         yield note("keys", N_("{path} is not there yet."), N_("The first start makes it."), path=str(settings.keys_dir))
         return
     made = 0
-    for name in (secrets.SSH_HOST_KEY, secrets.JWT_SECRET, secrets.SYSTEM_API_KEY, secrets.TLS_KEY):
+    for name in (key_files.SSH_HOST_KEY, key_files.JWT_SECRET, key_files.SYSTEM_API_KEY, key_files.TLS_KEY):
         path = settings.keys_dir / name
         if not os.path.lexists(path):
             continue
         made += 1
         try:
-            secrets.check_private_file(path)
+            key_files.check_private_file(path)
         except OpenLXDError as error:
             yield Finding("keys", Level.WRONG, error.message, Message(N_("chmod 600, and make it the service's own.")))
             return

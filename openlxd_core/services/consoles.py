@@ -14,8 +14,8 @@ from openlxd_core.domain.text import is_plain
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import LxdGateway
 from openlxd_core.services import audit
-from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container
+from openlxd_core.services.lxd_status import LxdStatus
 from openlxd_core.services.open_consoles import OpenConsoles
 from openlxd_core.services.records import to_container
 from openlxd_core.services.suspension import refuse_suspended
@@ -37,7 +37,7 @@ _PASSWORD_SECONDS = 30.0
 class Consoles:
     """Opens them."""
 
-    def __init__(self, lxd: LxdGateway, live: Live, open_consoles: OpenConsoles) -> None:
+    def __init__(self, lxd: LxdGateway, live: LxdStatus, open_consoles: OpenConsoles) -> None:
         self._lxd = lxd
         self._live = live
         self._open = open_consoles

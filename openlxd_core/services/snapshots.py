@@ -18,8 +18,8 @@ from openlxd_core.domain.policy import Action, require
 from openlxd_core.domain.snapshot import Snapshot, check_snapshot_name
 from openlxd_core.i18n import N_
 from openlxd_core.services.idempotency import repeatable
-from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container
+from openlxd_core.services.lxd_status import LxdStatus
 from openlxd_core.services.operations.runner import Runner
 from openlxd_core.services.operations.store import Begun, Operations
 from openlxd_core.services.paging import Order, read_page
@@ -38,7 +38,7 @@ ORDER = Order("snapshots", {"name": str, "created_at": datetime}, default="creat
 class Snapshots:
     """The snapshots of containers."""
 
-    def __init__(self, settings: Settings, live: Live, operations: Operations, runner: Runner) -> None:
+    def __init__(self, settings: Settings, live: LxdStatus, operations: Operations, runner: Runner) -> None:
         self._settings = settings
         self._live = live
         self._operations = operations

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import structlog
 
-from openlxd_core import secrets
+from openlxd_core import key_files
 from openlxd_core.domain.account import AccountStatus, User, hash_api_key
 from openlxd_core.domain.actor import Actor, Role
 from openlxd_core.domain.errors import ConfigurationError, Conflict
@@ -58,8 +58,8 @@ class SystemKey:
     """The key's file, and whom it acts as."""
 
     def __init__(self, keys_dir: Path) -> None:
-        self._file = keys_dir / secrets.SYSTEM_API_KEY
-        secrets.system_api_key(keys_dir)  # made at first start; one that cannot be used stops the start
+        self._file = keys_dir / key_files.SYSTEM_API_KEY
+        key_files.system_api_key(keys_dir)  # made at first start; one that cannot be used stops the start
         self._seen: tuple[int, ...] = ()
         self._digest = ""
 
@@ -80,7 +80,7 @@ class SystemKey:
         self._seen, self._digest = (), ""
         if seen:
             try:
-                self._digest = hash_api_key(secrets.read_system_api_key(self._file))
+                self._digest = hash_api_key(key_files.read_system_api_key(self._file))
                 self._seen = seen
             except ConfigurationError as error:  # half written, opened to others, or no key at all: it opens nothing
                 log.warning("system_key_unusable", reason=str(error))

@@ -14,8 +14,8 @@ from openlxd_core.domain.container import Container, Sample, Usage
 from openlxd_core.domain.errors import OpenLXDError
 from openlxd_core.domain.policy import Action, require
 from openlxd_core.lxd.gateway import LxdGateway
-from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container
+from openlxd_core.services.lxd_status import LxdStatus
 from openlxd_core.services.records import to_container
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
@@ -33,7 +33,7 @@ _THIN_EVERY_ROUNDS = 10
 class UsageHistory:
     """What containers used."""
 
-    def __init__(self, lxd: LxdGateway, live: Live, workers: Workers) -> None:
+    def __init__(self, lxd: LxdGateway, live: LxdStatus, workers: Workers) -> None:
         self._lxd = lxd
         self._live = live
         self._workers = workers

@@ -12,7 +12,7 @@ from openlxd_core import shapes
 from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.errors import NotFound
 from openlxd_core.i18n import N_, _
-from openlxd_core.secrets import SYSTEM_API_KEY
+from openlxd_core.key_files import SYSTEM_API_KEY
 from openlxd_tui.cli.config import Json
 from openlxd_tui.cli.context import open_core, out, print_json, say, settings
 from openlxd_tui.cli.context import show as show_records

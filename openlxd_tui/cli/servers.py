@@ -104,7 +104,7 @@ def _prepare_in_child(environment: dict[str, str]) -> dict[str, Any]:
 
 async def prepare() -> None:
     """Make what is missing: keys, database, the first admin. Prints what it made, as JSON, for ``up``."""
-    from openlxd_core import secrets as keys
+    from openlxd_core import key_files as keys
     from openlxd_core.settings import load_settings
 
     settings = load_settings().settings
@@ -113,7 +113,7 @@ async def prepare() -> None:
     keys.system_api_key(settings.keys_dir)
     async with open_core(settings) as (core, _actor):
         name, password = await core.accounts.ensure_first_admin() or ("", "")
-        state = core.live.state
+        state = core.lxd_status.state
     print_json(
         {
             "first_admin": name,

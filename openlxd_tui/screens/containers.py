@@ -148,7 +148,7 @@ class ContainersPage(Filtering, ContainerActions):
     def on_screen_resume(self) -> None:
         """In view: figures of use are wanted."""
         if self._ticker is None:
-            self._view.enter_context(self.session.core.live.watching())
+            self._view.enter_context(self.session.core.lxd_status.watching())
             self._ticker = self.set_interval(USAGE_SECONDS, self.measure_use)
 
     def on_screen_suspend(self) -> None:
@@ -294,7 +294,7 @@ class ContainersPage(Filtering, ContainerActions):
         self._ticks += 1
         if self._ticks % IDLE_TICKS and self.session.idle_seconds >= IDLE_SECONDS:
             return
-        usage = self.session.core.live.usage(self.session.actor, self.table.records().values())
+        usage = self.session.core.lxd_status.usage(self.session.actor, self.table.records().values())
         if usage != self._usage or self._ticks % 10 == 0:
             self._usage = dict(usage)
             self.table.touch()

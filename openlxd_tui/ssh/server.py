@@ -17,7 +17,7 @@ from openlxd_core.domain.actor import SYSTEM
 from openlxd_core.domain.errors import ConfigurationError, Message, NotFound, StorageUnavailable, system_reason
 from openlxd_core.domain.feed import Change
 from openlxd_core.i18n import N_
-from openlxd_core.secrets import ensure_ssh_host_key
+from openlxd_core.key_files import ensure_ssh_host_key
 from openlxd_tui.ssh.apps import make_console_app, share_process
 from openlxd_tui.ssh.auth import FrontDoor
 from openlxd_tui.ssh.channel import SERVER_VERSION

@@ -121,7 +121,7 @@ class Banner(Sentence):
         """The sentence and its weight."""
         if self.screen.has_class("-thin") or self.screen.has_class("-flat"):
             return _(N_("Enlarge the terminal")), "warn"
-        state = self.session.core.live.state
+        state = self.session.core.lxd_status.state
         if not state.reachable and (state.reason or state.kind):
             text = _(N_("LXD is unreachable. Containers go on running; changes wait until it is back."))
             if self.session.actor.is_admin and state.reason:

@@ -12,9 +12,10 @@ from openlxd_tui.present import Cell, Piece, Tint
 
 def wrap(cell: Cell, width: int, indent: int = 0) -> list[Cell]:
     """``cell`` in lines of at most ``width`` cells; all but the first begin with ``indent`` blanks. Never empty."""
+    cell = tuple((without_harm(text), tint) for text, tint in cell)
     if sum(cell_len(text) for text, _tint in cell) <= width:
         return [cell]  # most lines fit
-    characters = [(character, tint) for text, tint in cell for character in without_harm(text)]
+    characters = [(character, tint) for text, tint in cell for character in text]
     lines: list[Cell] = []
     start = 0
     while start < len(characters):

@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from openlxd_api.app import all_endpoints, make_app
 from openlxd_api.framework.endpoint import Access, Endpoint
-from openlxd_core import secrets as keys
+from openlxd_core import key_files as keys
 from openlxd_core.bootstrap import open_core
 from openlxd_core.domain.actor import SYSTEM, Actor, Role
 from tests.api.conftest import Api

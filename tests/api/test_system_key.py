@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from openlxd_core import secrets
+from openlxd_core import key_files
 from openlxd_core.bootstrap import open_core
 from openlxd_core.domain.actor import Role
 from openlxd_core.settings import Settings
@@ -35,7 +35,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Settings, Server]]:
 
 
 def key_of(settings: Settings) -> str:
-    return (settings.keys_dir / secrets.SYSTEM_API_KEY).read_text().strip()
+    return (settings.keys_dir / key_files.SYSTEM_API_KEY).read_text().strip()
 
 
 def ask(server: Server, key: str, path: str, body: Any = None, method: str = "") -> tuple[int, Any]:
@@ -69,7 +69,7 @@ def test_the_key_in_the_file_does_what_an_admins_does(served: tuple[Settings, Se
     draft = settings.keys_dir / "new"
     draft.touch(0o600)
     draft.write_text(new)
-    draft.rename(settings.keys_dir / secrets.SYSTEM_API_KEY)
+    draft.rename(settings.keys_dir / key_files.SYSTEM_API_KEY)
     assert ask(server, key, "/users/profile")[0] == 401
     assert ask(server, new, "/users/profile")[0] == 200
     server.kill()

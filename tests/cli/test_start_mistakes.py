@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from openlxd_core.domain.errors import ConfigurationError
-from openlxd_core.secrets import check_tls_pair, ensure_tls_pair
+from openlxd_core.key_files import check_tls_pair, ensure_tls_pair
 from tests.support.core import make_settings
 from tests.support.processes import environment_of
 

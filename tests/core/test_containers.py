@@ -409,7 +409,7 @@ async def test_while_lxd_is_away_nothing_is_begun(core: Core, alice: Actor, lxd:
     """One sentence, no row; the list still shows what is there; work goes on when LXD is back."""
     await create(core, alice)
     lxd.unreachable()
-    await eventually(lambda: not core.live.state.reachable, "unreachable")
+    await eventually(lambda: not core.lxd_status.state.reachable, "unreachable")
     for call in (
         core.containers.create(alice, "web2", IMAGE, 1, 256, 1024),
         core.containers.stop(alice, "web1"),
@@ -422,7 +422,7 @@ async def test_while_lxd_is_away_nothing_is_begun(core: Core, alice: Actor, lxd:
     assert [c.name for c in await core.containers.list(alice)] == ["web1"]
     assert not await core.operations.list(alice, active=True)
     lxd.reachable()
-    await eventually(lambda: core.live.state.reachable, "reachable")
+    await eventually(lambda: core.lxd_status.state.reachable, "reachable")
     assert (await finish(core, await core.containers.stop(alice, "web1"))).status is OperationStatus.DONE
 
 
@@ -441,19 +441,19 @@ async def test_usage_is_sampled_once_for_all_and_only_while_somebody_looks(
     core: Core, alice: Actor, bob: Actor, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten viewers cost one sampler; a stranger's sample is not shown."""
-    monkeypatch.setattr("openlxd_core.services.live.SAMPLE_SECONDS", 0.02)
+    monkeypatch.setattr("openlxd_core.services.lxd_status.SAMPLE_SECONDS", 0.02)
     await create(core, alice)
     mine = await core.containers.list(alice)
     assert lxd.calls["usage"] == 0
-    with core.live.watching(), core.live.watching(), core.live.watching():
-        await eventually(lambda: bool(core.live.usage(alice, mine)), "sampled")
-        assert core.live.usage(bob, mine) == {}
-        assert core.live.usage(alice, mine)["web1"].memory_mib > 0
+    with core.lxd_status.watching(), core.lxd_status.watching(), core.lxd_status.watching():
+        await eventually(lambda: bool(core.lxd_status.usage(alice, mine)), "sampled")
+        assert core.lxd_status.usage(bob, mine) == {}
+        assert core.lxd_status.usage(alice, mine)["web1"].memory_mib > 0
     await asyncio.sleep(0.1)
     seen = lxd.calls["usage"]
     await asyncio.sleep(0.1)
     assert lxd.calls["usage"] == seen
-    assert core.live.usage(alice, mine) == {}
+    assert core.lxd_status.usage(alice, mine) == {}
 
 
 def _late_ipv6(lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch, looks: int) -> list[str]:

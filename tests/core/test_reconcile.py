@@ -79,7 +79,7 @@ async def test_what_happened_while_lxd_was_away_is_seen(core: Core, alice: Actor
     await make(core, alice)
     await make(core, alice, "web2")
     lxd.unreachable()
-    await eventually(lambda: not core.live.state.reachable, "unreachable")
+    await eventually(lambda: not core.lxd_status.state.reachable, "unreachable")
     with lxd.world.change() as state:
         del state["instances"][f"openlxd-{alice.user_id}/web1"]
     lxd.reachable()
@@ -316,28 +316,28 @@ async def test_an_address_that_comes_late_is_found(
 
 
 async def test_comparing_everything_asks_once_for_all(
-    core: Core, lxd: FaultyLxd, alice: Actor, queries: list[object]
+    settings: Settings, lxd: FaultyLxd, queries: list[object]
 ) -> None:
-    """One call of LXD and a few queries, however many containers there are; what differs is found all the same."""
-    for number in range(3):
-        await make(core, alice, f"web{number}")
-    await finish(core, await core.snapshots.create(alice, "web1", "kept"))
-    containers = core.containers
-    reconciler = Reconciler(
-        lxd, core.operations, containers._runner, core.operations._workers, core.feed, containers._suspensions.enforce
-    )
-    lxd.calls.clear()
-    queries.clear()
-    await reconciler.reconcile_everything()
-    assert lxd.calls["survey"] == 1
-    single = [lxd.calls[verb] for verb in ("instance", "state", "snapshots")]
-    assert max(single) <= 1  # the core's own reconciler may still look at the last one that changed
-    assert len(queries) <= 8  # four of its own; the rest are other loops'
-    project = (await core.containers.get(alice, "web1")).project
-    await lxd.delete_snapshot(project, "web1", "kept")
-    await lxd.stop(project, "web2", force=True)
-    await reconciler.reconcile_everything()
-    while reconciler._places:
-        await reconciler._reconcile_one(*reconciler._places.pop())
-    assert list(await core.snapshots.list(alice, "web1")) == []
-    assert (await core.containers.get(alice, "web2")).status is State.STOPPED
+    """One call of LXD and four queries, however many containers there are; what differs is found all the same."""
+    async with open_core(settings, lxd=lxd, background=False) as core:
+        alice, containers = await add_user(core, "alice"), core.containers
+        for number in range(3):
+            await make(core, alice, f"web{number}")
+        await finish(core, await core.snapshots.create(alice, "web1", "kept"))
+        reconciler = Reconciler(
+            lxd, core.operations, containers._runner, core.operations._workers, core.feed,
+            containers._suspensions.enforce,
+        )  # fmt: skip
+        lxd.calls.clear()
+        queries.clear()
+        await reconciler.reconcile_everything()
+        assert lxd.calls == {"survey": 1}
+        assert len(queries) <= 8  # four of its own; the rest are other loops'
+        project = (await containers.get(alice, "web1")).project
+        await lxd.delete_snapshot(project, "web1", "kept")
+        await lxd.stop(project, "web2", force=True)
+        await reconciler.reconcile_everything()
+        while reconciler._places:
+            await reconciler._reconcile_one(*reconciler._places.pop())
+        assert list(await core.snapshots.list(alice, "web1")) == []
+        assert (await containers.get(alice, "web2")).status is State.STOPPED

@@ -377,7 +377,7 @@ async def test_it_is_locked_while_lxd_is_away(core: Core, alice: Actor, lxd: Fau
     """The tenant is out at once; it is stopped when LXD is back."""
     await make(core, alice)
     lxd.unreachable()
-    await eventually(lambda: not core.live.state.reachable, "unreachable")
+    await eventually(lambda: not core.lxd_status.state.reachable, "unreachable")
     operation = await core.containers.suspend(SYSTEM, "web1", "unpaid")
     assert (await core.containers.get(alice, "web1")).suspended
     lxd.reachable()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from openlxd_core import secrets
+from openlxd_core import key_files
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.account import hash_api_key
 from openlxd_core.domain.actor import SYSTEM, Actor, Role
@@ -26,7 +26,7 @@ from tests.support.upgrades import add_old_user, database_of
 
 
 def key_of(settings: Settings) -> str:
-    return (settings.keys_dir / secrets.SYSTEM_API_KEY).read_text().strip()
+    return (settings.keys_dir / key_files.SYSTEM_API_KEY).read_text().strip()
 
 
 async def login(core: Core, key: str) -> Actor:
@@ -40,7 +40,7 @@ async def refused(core: Core, key: str) -> None:
 
 def rotate(settings: Settings, content: str, mode: int = 0o600) -> None:
     """Replace the file as docs/operations.md says."""
-    file = settings.keys_dir / secrets.SYSTEM_API_KEY
+    file = settings.keys_dir / key_files.SYSTEM_API_KEY
     draft = file.with_name("draft")
     draft.write_text(content)
     draft.chmod(mode)
@@ -119,7 +119,7 @@ async def test_a_new_file_counts_at_once_and_whatever_is_no_key_opens_nothing(
 ) -> None:
     """Replaced, deleted, opened to others, half written, a link: the old key is dead from the next request on."""
     old, new = key_of(settings), random.token_hex(32)
-    file = settings.keys_dir / secrets.SYSTEM_API_KEY
+    file = settings.keys_dir / key_files.SYSTEM_API_KEY
     assert (await login(core, old)).username == "boss"
     rotate(settings, new + "\n")
     await refused(core, old)
@@ -147,11 +147,11 @@ async def test_a_deleted_file_is_made_anew_at_the_next_start(settings: Settings)
     async with open_core(settings, lxd=FaultyLxd()) as core:
         await add_user(core, "boss", role=Role.ADMIN)
         old = key_of(settings)
-        (settings.keys_dir / secrets.SYSTEM_API_KEY).unlink()
+        (settings.keys_dir / key_files.SYSTEM_API_KEY).unlink()
     async with open_core(settings, lxd=FaultyLxd()) as core:
         await refused(core, old)
         assert (await login(core, key_of(settings))).username == "boss"
-        assert stat.S_IMODE((settings.keys_dir / secrets.SYSTEM_API_KEY).stat().st_mode) == 0o600
+        assert stat.S_IMODE((settings.keys_dir / key_files.SYSTEM_API_KEY).stat().st_mode) == 0o600
 
 
 async def test_no_copy_of_it_is_in_the_database_or_in_memory(core: Core, root: Actor, settings: Settings) -> None:

@@ -61,13 +61,13 @@ async def test_an_lxd_that_is_started_later_is_found(tmp_path: Path, own_lxd: Li
     await asyncio.to_thread(own_lxd.kill)
     try:
         async with open_core(settings) as core:
-            assert not core.live.state.reachable
-            assert core.live.state.reason
+            assert not core.lxd_status.state.reachable
+            assert core.lxd_status.state.reason
             alice = await add_user(core, "alice")
             assert await core.containers.list(alice) == []
             await asyncio.to_thread(own_lxd.restart)
             async with asyncio.timeout(30):
-                await core.live.until_reachable()
+                await core.lxd_status.until_reachable()
             made = await finish(core, await core.containers.create(alice, "late", "busybox", 1, 128, 512), 60)
             assert made.status is OperationStatus.DONE, made.error
             await finish(core, await core.containers.delete(alice, "late"), 60)

@@ -300,7 +300,7 @@ async def test_an_import_waits_for_an_lxd_that_is_away(core: Core, lxd: FaultyLx
     operation = await core.images.import_image(SYSTEM, ALIAS)
     await eventually(lambda: server.asked[server.path(ROOT.format(NEW), NEW)] > 0, "the download has begun")
     lxd.unreachable()
-    await eventually(lambda: not core.live.state.reachable, "LXD is known to be away")
+    await eventually(lambda: not core.lxd_status.state.reachable, "LXD is known to be away")
     with pytest.raises(OpenLXDError):
         await core.images.import_image(SYSTEM, "debian12")
     lxd.reachable()

@@ -124,10 +124,10 @@ def test_an_lxd_killed_in_the_middle_of_a_create_leaves_nothing_half_made(spare_
             operation = await core.containers.create(alice, "web1", "heavy", 1, "256MiB", "2GiB")
             await asyncio.sleep(pause)
             await asyncio.to_thread(house.lxd.kill)
-            await eventually(lambda: not core.live.state.reachable, "LXD is known to be away")
+            await eventually(lambda: not core.lxd_status.state.reachable, "LXD is known to be away")
             assert [c.name for c in await core.containers.list(alice)] == ["web1"]
             await asyncio.to_thread(house.lxd.restart)
-            await eventually(lambda: core.live.state.reachable, "LXD is known to be back", 30)
+            await eventually(lambda: core.lxd_status.state.reachable, "LXD is known to be back", 30)
             ended = await finish(core, operation, 90)
             container = await core.containers.get(alice, "web1")
             held = lxd_instances(house)

@@ -269,7 +269,7 @@ async def test_an_idle_list_sends_the_cells_that_changed(tmp_path: Path, monkeyp
 
         monkeypatch.setattr(rig.core.containers, "list", list_many)
         figures = {one.name: Usage(3.0, 100.0, 50.0, 10_000, 20_000, 12) for one in many}
-        monkeypatch.setattr(rig.core.live, "usage", lambda _actor, _containers: dict(figures))
+        monkeypatch.setattr(rig.core.lxd_status, "usage", lambda _actor, _containers: dict(figures))
         screen = await open_screen(connection, size=(132, 40))
         await screen.reads("web00", "web22", "3.0")
         page = session_of(rig)._app.screen

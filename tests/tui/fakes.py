@@ -139,7 +139,7 @@ class FakeFeed:
             self.queues.remove(queue)
 
 
-class FakeLive:
+class FakeLxdStatus:
     """Whether LXD answers, and what containers use."""
 
     def __init__(self) -> None:
@@ -166,7 +166,7 @@ class FakeCore:
 
     def __init__(self) -> None:
         self.feed = FakeFeed()
-        self.live = FakeLive()
+        self.lxd_status = FakeLxdStatus()
         self.auth = self.accounts = self.keys = self.quotas = self.containers = self
         self.operations = self.audit = self
         self.rows: dict[str, Container] = {}
@@ -492,6 +492,6 @@ def a_busy_day(core: FakeCore) -> None:
             error=Message("LXD refused: {reason}", {"reason": "Failed to unpack the image"}),
         ),
     )  # fmt: skip
-    core.live.figures = {"blog": usage(3.2, 214, 1800), "db": usage(87.4, 1790, 9400), "lab": usage(0.0, 61, 400)}
+    core.lxd_status.figures = {"blog": usage(3.2, 214, 1800), "db": usage(87.4, 1790, 9400), "lab": usage(0.0, 61, 400)}
     op = operation("web1")
     core.under_way[op.id] = op

@@ -30,12 +30,12 @@ class Scene:
 
 
 def _nothing(core: FakeCore) -> None:
-    core.live.state = LxdState(True, "simulated", "5.0.2", "", NOW)
+    core.lxd_status.state = LxdState(True, "simulated", "5.0.2", "", NOW)
 
 
 def _away(core: FakeCore) -> None:
     a_busy_day(core)
-    core.live.state = LxdState(False, "lxd", "5.0.2", "Connection refused", NOW)
+    core.lxd_status.state = LxdState(False, "lxd", "5.0.2", "Connection refused", NOW)
 
 
 def _keys(core: FakeCore) -> None:

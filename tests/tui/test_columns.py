@@ -55,7 +55,7 @@ def crowded(core: FakeCore) -> None:
                 created_at=NOW - [timedelta(seconds=59), timedelta(minutes=59), timedelta(days=729)][index % 3],
             )
         )
-    core.live.figures = {
+    core.lxd_status.figures = {
         name: usage(6399.9 if index % 2 else 1.2, 1024 * 1000 if index % 2 else 61)
         for index, name in enumerate(core.rows)
     }

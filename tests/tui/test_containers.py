@@ -115,11 +115,11 @@ async def test_a_change_of_one_row_repaints_no_other(core: FakeCore, make_app: M
         drawn: list[int] = []
         original = table.render_line
         table.render_line = lambda y: (drawn.append(y), original(y))[1]  # type: ignore[method-assign, func-returns-value]
-        core.live.figures = {"c4": usage(55.0, 300)}
+        core.lxd_status.figures = {"c4": usage(55.0, 300)}
         page(app).measure_use()
         await until(pilot, lambda: "300M" in screen_text(app))
         drawn.clear()
-        core.live.figures = {"c4": usage(55.0, 301)}
+        core.lxd_status.figures = {"c4": usage(55.0, 301)}
         page(app).measure_use()
         await until(pilot, lambda: drawn)
         assert set(drawn) == {5}
@@ -133,12 +133,12 @@ async def test_usage_is_sampled_only_while_somebody_looks(core: FakeCore, make_a
     """The poller runs for the containers screen in view, and for no other."""
     app = make_app()
     async with app.run_test() as pilot:
-        assert core.live.watchers == 1
+        assert core.lxd_status.watchers == 1
         await pilot.press("2")
-        await until(pilot, lambda: core.live.watchers == 0)
+        await until(pilot, lambda: core.lxd_status.watchers == 0)
         await pilot.press("escape")
-        await until(pilot, lambda: core.live.watchers == 1)
-    assert core.live.watchers == 0
+        await until(pilot, lambda: core.lxd_status.watchers == 1)
+    assert core.lxd_status.watchers == 0
 
 
 @pytest.mark.parametrize(
@@ -334,15 +334,15 @@ async def test_an_unreachable_lxd_is_seen_by_everybody(
     core: FakeCore, make_app: MakeApp, actor: Actor, sees: bool
 ) -> None:
     """The banner comes and goes with LXD; its reason is for admins."""
-    core.live.state = LxdState(True, "lxd", "5.0.2", "", NOW)
+    core.lxd_status.state = LxdState(True, "lxd", "5.0.2", "", NOW)
     app = make_app(actor)
     async with app.run_test(size=(140, 24)) as pilot:
         assert "unreachable" not in screen_text(app)
-        core.live.state = LxdState(False, "lxd", "5.0.2", "Connection refused", NOW)
+        core.lxd_status.state = LxdState(False, "lxd", "5.0.2", "Connection refused", NOW)
         core.feed.send("lxd", "updated", "", None)
         await until(pilot, lambda: "LXD is unreachable" in screen_text(app))
         assert ("Connection refused" in screen_text(app)) is sees
-        core.live.state = LxdState(True, "lxd", "5.0.2", "", NOW)
+        core.lxd_status.state = LxdState(True, "lxd", "5.0.2", "", NOW)
         core.feed.send("lxd", "updated", "", None)
         await until(pilot, lambda: "LXD is unreachable" not in screen_text(app))
 
@@ -352,7 +352,7 @@ async def test_the_banner_says_why_containers_are_simulated(
     core: FakeCore, make_app: MakeApp, chosen: bool, says: str
 ) -> None:
     """Because the settings ask for it, or because there is no LXD."""
-    core.live.state = LxdState(True, "simulated", "5.0.2", "", NOW, chosen)
+    core.lxd_status.state = LxdState(True, "simulated", "5.0.2", "", NOW, chosen)
     app = make_app(ADMIN)
     async with app.run_test(size=(80, 24)):
         assert says in screen_text(app)

@@ -58,7 +58,7 @@ def busy(core: FakeCore) -> None:
 
 def away(core: FakeCore) -> None:
     core.add(container("web1"))
-    core.live.state = LxdState(False, "lxd", "5.0.2", "Connection refused", NOW)
+    core.lxd_status.state = LxdState(False, "lxd", "5.0.2", "Connection refused", NOW)
 
 
 def snapshots(*, ready: bool = True, busy: bool = False) -> Callable[[FakeCore], None]:

@@ -53,7 +53,7 @@ async def test_every_fact_of_a_container_can_be_reached(
             error=Message("LXD refused: {reason}", {"reason": "no space left on device " * 8}),
         )
     )  # fmt: skip
-    core.live.figures = {"w" * 63: usage(99.9, 1024 * 1000, 4_000_000)}
+    core.lxd_status.figures = {"w" * 63: usage(99.9, 1024 * 1000, 4_000_000)}
     core.under_way["op"] = operation("w" * 63, id="op")
     app = make_app(actor, language)
     set_translator(app.translator)
@@ -101,7 +101,7 @@ async def test_an_ipv6_address_stands_on_one_line_from_120_columns_on(
 async def test_created_and_age_are_in_view_at_80_columns(core: FakeCore, make_app: MakeApp, language: str) -> None:
     """Beneath the table short facts stand side by side."""
     core.add(container("web1"))
-    core.live.figures = {"web1": usage()}
+    core.lxd_status.figures = {"web1": usage()}
     app = make_app(language=language)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: page(app).table.rows)
@@ -121,7 +121,7 @@ async def test_another_container_is_told_from_its_first_line(core: FakeCore, mak
         await pilot.press("J", "J")
         top = pane._top
         assert top > 0
-        core.live.figures = {"web1": usage()}
+        core.lxd_status.figures = {"web1": usage()}
         page(app).measure_use()
         await pilot.pause()
         assert pane._top == top
@@ -155,7 +155,9 @@ async def test_why_an_image_server_does_not_answer_is_said_in_full(
 
 async def test_what_is_wrong_with_lxd_is_said_in_full(core: FakeCore, make_app: MakeApp) -> None:
     """An admin reads the reason on a narrow terminal, too."""
-    core.live.state = LxdState(False, "lxd", "5.0.2", "Connection refused by /var/snap/lxd/common/lxd/unix.socket", NOW)
+    core.lxd_status.state = LxdState(
+        False, "lxd", "5.0.2", "Connection refused by /var/snap/lxd/common/lxd/unix.socket", NOW
+    )
     app = make_app(ADMIN)
     async with app.run_test(size=(60, 20)) as pilot:
         await until(pilot, lambda: "/var/snap/lxd/common/lxd/unix.socket)" in screen_text(app))

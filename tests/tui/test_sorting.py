@@ -40,7 +40,7 @@ def titles(table: RecordTable[Any]) -> str:
 
 def busy(core: FakeCore, **cpu: float) -> None:
     """Let containers use so much CPU."""
-    core.live.figures = {name: usage(percent) for name, percent in cpu.items()}
+    core.lxd_status.figures = {name: usage(percent) for name, percent in cpu.items()}
 
 
 async def test_a_list_sorted_by_use_follows_the_figures(core: FakeCore, make_app: MakeApp) -> None:

@@ -28,7 +28,7 @@ from openlxd_core.lxd.gateway import LxdGateway
 from openlxd_core.services.images.flags import Flags
 from openlxd_core.services.images.pages import offer_page
 from openlxd_core.services.images.refresh import Refresher, last_failure
-from openlxd_core.services.live import Live
+from openlxd_core.services.lxd_status import LxdStatus
 from openlxd_core.settings import Settings
 from openlxd_core.simplestreams.downloader import ImageServers
 from openlxd_core.simplestreams.index import Product
@@ -51,7 +51,7 @@ class ImageCatalogue:
         self,
         settings: Settings,
         lxd: LxdGateway,
-        live: Live,
+        live: LxdStatus,
         servers: ImageServers,
         refresher: Refresher,
         flags: Flags,

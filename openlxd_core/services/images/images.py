@@ -22,7 +22,7 @@ from openlxd_core.services.images.imports import Imports
 from openlxd_core.services.images.local import PRIVATE, HeldImage, LocalImages
 from openlxd_core.services.images.pages import image_page
 from openlxd_core.services.images.publish import Publishing
-from openlxd_core.services.live import Live
+from openlxd_core.services.lxd_status import LxdStatus
 from openlxd_core.services.operations.runner import Runner
 from openlxd_core.services.operations.store import Operations
 from openlxd_core.settings import Settings
@@ -43,7 +43,7 @@ class Images:
     def __init__(
         self,
         settings: Settings,
-        live: Live,
+        live: LxdStatus,
         local: LocalImages,
         catalogue: ImageCatalogue,
         flags: Flags,

@@ -23,8 +23,8 @@ from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.services.idempotency import repeatable
 from openlxd_core.services.images.local import PRIVATE
-from openlxd_core.services.live import Live
 from openlxd_core.services.lookup import find_container
+from openlxd_core.services.lxd_status import LxdStatus
 from openlxd_core.services.operations.runner import Runner
 from openlxd_core.services.operations.store import Begun, Operations
 from openlxd_core.services.quotas import tenant_image_room
@@ -44,7 +44,7 @@ ALIAS_MAX = 100
 class Publishing:
     """Begins it."""
 
-    def __init__(self, settings: Settings, live: Live, operations: Operations, runner: Runner) -> None:
+    def __init__(self, settings: Settings, live: LxdStatus, operations: Operations, runner: Runner) -> None:
         self._settings = settings
         self._live = live
         self._operations = operations

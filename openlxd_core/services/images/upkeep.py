@@ -16,7 +16,7 @@ from openlxd_core.services.images.catalogue import ImageCatalogue
 from openlxd_core.services.images.images import Images
 from openlxd_core.services.images.local import LocalImages
 from openlxd_core.services.images.sync import ImageSync
-from openlxd_core.services.live import Live
+from openlxd_core.services.lxd_status import LxdStatus
 from openlxd_core.services.operations.kinds.images import ImportHandler
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ class ImageUpkeep:
 
     def __init__(
         self,
-        live: Live,
+        live: LxdStatus,
         workers: Workers,
         feed: Feed,
         images: Images,

@@ -13,7 +13,7 @@ import structlog
 from openlxd_core.domain.errors import Conflict, LxdUnavailable, OpenLXDError, OutcomeUnknown, StorageUnavailable
 from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.i18n import N_
-from openlxd_core.services.live import Live
+from openlxd_core.services.lxd_status import LxdStatus
 from openlxd_core.services.operations.handler import Handler, Job, Report, too_often
 from openlxd_core.services.operations.store import Begun, CancelRequested, Operations
 from openlxd_core.services.records import to_operation
@@ -44,7 +44,7 @@ CANCELLED = N_("The import was cancelled.")
 class Runner:
     """Runs operations in tasks that no session owns."""
 
-    def __init__(self, live: Live, operations: Operations, handlers: Iterable[Handler]) -> None:
+    def __init__(self, live: LxdStatus, operations: Operations, handlers: Iterable[Handler]) -> None:
         self._live = live
         self._operations = operations
         self._handlers = {kind: handler for handler in handlers for kind in handler.kinds}

@@ -28,7 +28,7 @@ SAMPLE_SECONDS = 3.0
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.25, 5.0
 
 
-class Live:
+class LxdStatus:
     """LXD's present state."""
 
     def __init__(self, lxd: LxdGateway, feed: Feed, *, chosen: bool = False) -> None:
