@@ -14,7 +14,7 @@ help:  ## Show this list.
 up: $(VENV)/.run  ## Install into .venv, prepare keys, database and the first admin, and start the SSH console and the API.
 	@exec $(BIN)/openlxd up
 
-test: $(VENV)/.dev  ## Pass the whole suite; as root on Debian or Ubuntu, install what its live tiers need first.
+test: $(VENV)/.dev  ## Run the whole suite; as root on Debian or Ubuntu, install what its live tiers need first.
 	@scripts/prepare-tests.sh
 	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
 
@@ -24,16 +24,16 @@ quick: $(VENV)/.dev  ## The tests that need no LXD, no browser and no root.
 check: $(VENV)/.dev  ## Format, lint, types, import contracts, house rules, units, quick tests: before every commit.
 	@scripts/check.sh
 
-bench: $(VENV)/.dev  ## Measure sessions in one process against a process for each login.
+bench: $(VENV)/.dev  ## Measure sessions, requests and searches.
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-messages: $(VENV)/.dev  ## Collect the wording into the catalogues and compile them.
+messages: $(VENV)/.dev  ## Update and compile the message catalogues.
 	@$(BIN)/python scripts/messages.py
 
-lock:  ## Pin every package anew (needs uv).
+lock:  ## Update the pinned packages (needs uv).
 	@scripts/lock.sh
 
-clean:  ## Remove what was made here, but for keys and data.
+clean:  ## Remove build files and caches; keys and data stay.
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
