@@ -90,3 +90,14 @@ def test_both_readmes_tell_the_same() -> None:
         return sorted(re.findall(r"docs/\w[\w-]*\.md", text)) + re.findall(r"^make \w+|^ssh [^#]*", text, re.MULTILINE)
 
     assert told("README.md") == told("README.zh.md")
+
+
+def test_the_tree_for_contributors_is_the_tree() -> None:
+    """Every folder and file that starts a line of CONTRIBUTING's tree exists where it is drawn."""
+    tree = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("```\n")[2]
+    above: dict[int, Path] = {-2: ROOT}
+    drawn = re.findall(r"^( {0,4})([a-z_]+/)", tree, re.MULTILINE)
+    assert len(drawn) > 12
+    for indent, name in drawn:
+        above[len(indent)] = above[len(indent) - 2] / name
+        assert above[len(indent)].is_dir(), name
