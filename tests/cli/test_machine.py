@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from openlxd_core.settings import Settings, load_settings
 from openlxd_tui.cli import exits
 from openlxd_tui.cli.context import act_as_owner, hand_over
 from openlxd_tui.cli.servers import _host_and_port, _lxd_environment
+from openlxd_tui.ssh.channel import SERVER_VERSION
 from tests.cli.conftest import Openlxd
 from tests.support.core import make_settings
 
@@ -103,6 +105,26 @@ def test_a_taken_port_is_found(tmp_path: Path) -> None:
         settings = make_settings(tmp_path, ssh_port=other.getsockname()[1])
         levels = [finding.level for finding in check_ports(settings)]
     assert levels == [Level.WRONG, Level.OK]
+
+
+@pytest.mark.parametrize(
+    ("banner", "level"),
+    [(f"SSH-2.0-{SERVER_VERSION}\r\n", Level.OK), ("SSH-2.0-OpenSSH_9.2\r\n", Level.WRONG), ("", Level.WRONG)],
+)
+def test_our_own_console_on_its_port_is_recognised(tmp_path: Path, banner: str, level: Level) -> None:
+    """A running console is all right; the host's sshd on the same port is not, nor what says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _address = listener.accept()
+            with connection:
+                connection.sendall(banner.encode())
+
+        greeter = threading.Thread(target=answer, daemon=True)
+        greeter.start()
+        settings = make_settings(tmp_path, ssh_port=listener.getsockname()[1])
+        assert next(check_ports(settings)).level is level
+        greeter.join(5)
 
 
 def test_open_keys_and_open_state_are_found(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
+import signal
 import stat
 import tomllib
 from pathlib import Path
@@ -11,11 +13,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from openlxd_api.server import serve
 from openlxd_core.domain.errors import ConfigurationError
 from openlxd_core.host.settings_file import set_value
 from openlxd_core.settings import Settings
 from tests.cli.conftest import Openlxd
+from tests.support.core import make_settings
 
 
 class _Terminal(io.StringIO):
@@ -137,3 +142,23 @@ def test_a_file_that_cannot_be_changed_safely_is_left_alone(tmp_path: Path, brok
     with pytest.raises(ConfigurationError, match=r"openlxd\.toml"):
         set_value(file, "registration", "off")
     assert file.read_text() == broken
+
+
+@pytest.mark.parametrize(("registration", "warned"), [("on", True), ("off", False)])
+async def test_the_start_of_the_api_warns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registration: str, warned: bool
+) -> None:
+    """Under systemd, too, where nobody sees what `openlxd up` prints."""
+    settings = make_settings(tmp_path, registration=registration, trusted_proxies="127.0.0.1", api_tls="off")
+    loop = asyncio.get_running_loop()
+    with capture_logs() as logs:
+        serving = asyncio.create_task(serve(settings))
+        async with asyncio.timeout(20):
+            while not any(entry["event"] == "listening" for entry in logs):
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await serving
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+    assert ("registration_open" in [entry["event"] for entry in logs]) is warned
