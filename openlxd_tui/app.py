@@ -33,30 +33,30 @@ from openlxd_core.domain.feed import Change
 from openlxd_core.domain.operation import Operation
 from openlxd_core.domain.preferences import Preferences, TableView
 from openlxd_core.i18n import LANGUAGES, N_, Translator, _, set_translator
-from openlxd_tui import guard
 from openlxd_tui.address import SshAddress
 from openlxd_tui.choices import Choices
-from openlxd_tui.present import sentence, severity, show
+from openlxd_tui.formatting import sentence, severity, show
 from openlxd_tui.reasons import ADMINS_ONLY, NOT_NOW
-from openlxd_tui.screens import commands
-from openlxd_tui.screens.account import AccountPage
-from openlxd_tui.screens.containers import ContainersPage
+from openlxd_tui.screens import palette_entries
+from openlxd_tui.screens.account.page import AccountPage
+from openlxd_tui.screens.containers.page import ContainersPage
+from openlxd_tui.screens.containers.snapshots import SnapshotsPage
+from openlxd_tui.screens.containers.unmanaged import UnmanagedPage
 from openlxd_tui.screens.help import HelpPage
-from openlxd_tui.screens.market import MarketPage
+from openlxd_tui.screens.images.page import ImagesPage
 from openlxd_tui.screens.page import FeedChange, Page
 from openlxd_tui.screens.palette import Palette
-from openlxd_tui.screens.snapshots import SnapshotsPage
-from openlxd_tui.screens.unmanaged import UnmanagedPage
-from openlxd_tui.screens.users import UsersPage
+from openlxd_tui.screens.users.page import UsersPage
 from openlxd_tui.shells import ShellOpener, ShellResult
 from openlxd_tui.terminal import repaint
+from openlxd_tui.textual_compat import output_sanitizer
 from openlxd_tui.theme import DARK, THEMES, SharedStylesheet, system_variables
 
 if TYPE_CHECKING:
     from openlxd_core.bootstrap import Core
 
 log = structlog.get_logger()
-guard.install()
+output_sanitizer.install()
 repaint.install()
 
 CHOICES_SECONDS = 0.3
@@ -64,7 +64,7 @@ CHOICES_SECONDS = 0.3
 _PAGES: dict[str, tuple[str, type[Page]]] = {
     "containers": (N_("Containers"), ContainersPage),
     "account": (N_("Account"), AccountPage),
-    "market": (N_("Images"), MarketPage),
+    "images": (N_("Images"), ImagesPage),
     "help": (N_("Help"), HelpPage),
     "users": (N_("Users"), UsersPage),
 }
@@ -103,7 +103,7 @@ class OpenLXDApp(App[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "go('containers')", N_("Containers"), show=False),
         Binding("2", "go('account')", N_("Account"), show=False),
-        Binding("3", "go('market')", N_("Images"), show=False),
+        Binding("3", "go('images')", N_("Images"), show=False),
         Binding("4", "go('help')", N_("Help"), show=False),
         Binding("5", "go('users')", N_("Users"), show=False),
         Binding("colon,ctrl+p", "palette", N_("Commands")),
@@ -437,7 +437,7 @@ class OpenLXDApp(App[None], inherit_bindings=False):
 
     def action_palette(self) -> None:
         """Every command, container and image, to be searched."""
-        self.push_screen(Palette(commands.entries(self)))
+        self.push_screen(Palette(palette_entries.entries(self)))
 
     def every_page(self) -> list[tuple[str, type[Page], Callable[[], object] | None]]:
         """Title and type of each screen that this actor has, and what opens it; None where that needs a container."""
@@ -467,8 +467,8 @@ class OpenLXDApp(App[None], inherit_bindings=False):
 
     def find_image(self, alias: str) -> None:
         """Go to the images, with the cursor on this one."""
-        self.go("market")
-        if isinstance(self.screen, MarketPage):
+        self.go("images")
+        if isinstance(self.screen, ImagesPage):
             self.screen.show(alias)
 
     def action_language(self) -> None:

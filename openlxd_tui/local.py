@@ -20,9 +20,10 @@ from openlxd_core.logs import configure
 from openlxd_tui.address import address_of_settings
 from openlxd_tui.choices import preferences_of
 from openlxd_tui.ssh.apps import app_environment, paint_true_colours
-from openlxd_tui.ssh.shell import SessionShell
 from openlxd_tui.terminal.capabilities import TerminalKind, clamp_size, judge_terminal, language_of
-from openlxd_tui.terminal.driver import CURRENT_TERMINAL, TerminalDriver
+from openlxd_tui.terminal.driver import TerminalDriver
+from openlxd_tui.terminal.ports import CURRENT_TERMINAL
+from openlxd_tui.terminal.shell import SessionShell
 
 if TYPE_CHECKING:
     from openlxd_core.bootstrap import Core

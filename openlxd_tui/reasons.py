@@ -10,7 +10,7 @@ from openlxd_core.domain.errors import Message
 from openlxd_core.domain.operation import Operation
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
-from openlxd_tui.present import STATES, stage_word
+from openlxd_tui.formatting import STATES, stage_word
 
 ADMINS_ONLY = Message(N_("Only admins can do this."))
 NOTHING_HERE = Message(N_("There is nothing here that this key could act on."))

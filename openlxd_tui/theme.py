@@ -27,7 +27,7 @@ ROLES: dict[str, dict[str, str]] = {
         "accent": "#00705f", "cool": "#005faf",
     },
 }  # fmt: skip
-"""By theme: the value of each colour role that :mod:`openlxd_tui.present` names."""
+"""By theme: the value of each colour role that :mod:`openlxd_tui.formatting` names."""
 
 
 def _variables(

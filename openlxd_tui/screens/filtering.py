@@ -10,9 +10,9 @@ from textual.widgets import Input
 
 from openlxd_core.domain.errors import Message
 from openlxd_core.i18n import N_, _
-from openlxd_tui.present import Cell, matches
+from openlxd_tui.formatting import Cell, matches
 from openlxd_tui.screens.page import Page
-from openlxd_tui.widgets.filter_line import FilterLine
+from openlxd_tui.widgets.filter_input import FilterInput
 from openlxd_tui.widgets.quota_meter import QuotaMeter
 from openlxd_tui.widgets.record_table import RecordTable
 
@@ -41,7 +41,7 @@ class Filtering(Page):
     async def action_filter(self) -> None:
         """Type to narrow the table."""
         if not self.query("#filter"):
-            await self.mount(FilterLine(_(self.FILTER_TEXT)), before=self.query_one(QuotaMeter))
+            await self.mount(FilterInput(_(self.FILTER_TEXT)), before=self.query_one(QuotaMeter))
         # at once: what is typed right after the slash is the filter, not keys that act
         self.screen.set_focus(self.query_one("#filter"))
 

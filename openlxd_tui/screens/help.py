@@ -12,9 +12,11 @@ from textual.widget import Widget
 
 from openlxd_core.i18n import N_, _
 from openlxd_tui.screens.page import Page
-from openlxd_tui.widgets.lines import Banner, KeyBar, TopBar, key_name
+from openlxd_tui.widgets.banner import Banner
+from openlxd_tui.widgets.key_bar import KeyBar, key_name
 from openlxd_tui.widgets.paint import style_for, width_of
 from openlxd_tui.widgets.record_table import RecordTable
+from openlxd_tui.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
     from textual.dom import DOMNode
@@ -36,17 +38,17 @@ class Keys(Widget):
 
     def _sections(self) -> list[tuple[str, type[DOMNode]]]:
         from openlxd_tui.app import OpenLXDApp
-        from openlxd_tui.screens.account import AccountPage
-        from openlxd_tui.screens.containers import ContainersPage
-        from openlxd_tui.screens.market import MarketPage
-        from openlxd_tui.screens.snapshots import SnapshotsPage
-        from openlxd_tui.screens.unmanaged import UnmanagedPage
-        from openlxd_tui.screens.users import UsersPage
+        from openlxd_tui.screens.account.page import AccountPage
+        from openlxd_tui.screens.containers.page import ContainersPage
+        from openlxd_tui.screens.containers.snapshots import SnapshotsPage
+        from openlxd_tui.screens.containers.unmanaged import UnmanagedPage
+        from openlxd_tui.screens.images.page import ImagesPage
+        from openlxd_tui.screens.users.page import UsersPage
 
         pages: list[tuple[str, type[DOMNode]]] = [
             (N_("Containers"), ContainersPage),
             (N_("Snapshots"), SnapshotsPage),
-            (N_("Images"), MarketPage),
+            (N_("Images"), ImagesPage),
             (N_("Account"), AccountPage),
         ]
         if self.session.actor.is_admin:

@@ -13,7 +13,7 @@ from openlxd_core.domain.errors import Message
 from openlxd_core.domain.feed import Change
 from openlxd_core.i18n import N_, _
 from openlxd_tui.reasons import NOT_NOW
-from openlxd_tui.widgets.lines import Banner
+from openlxd_tui.widgets.banner import Banner
 from openlxd_tui.widgets.pane import Pane
 from openlxd_tui.widgets.record_table import RecordTable
 

@@ -21,9 +21,10 @@ from textual.filter import ANSIToTruecolor
 from openlxd_core.domain.errors import Message
 from openlxd_core.i18n import N_
 from openlxd_tui.address import address_of_connection
-from openlxd_tui.ssh.shell import SessionShell
 from openlxd_tui.terminal.capabilities import Colours
-from openlxd_tui.terminal.driver import CURRENT_TERMINAL, TerminalDriver
+from openlxd_tui.terminal.driver import TerminalDriver
+from openlxd_tui.terminal.ports import CURRENT_TERMINAL
+from openlxd_tui.terminal.shell import SessionShell
 
 if TYPE_CHECKING:
     from textual.app import App

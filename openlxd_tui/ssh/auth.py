@@ -60,7 +60,7 @@ class _Proof:
     fingerprint: str = ""
 
 
-class FrontDoor(asyncssh.SSHServer):
+class SshServer(asyncssh.SSHServer):
     """One client's connection, from the first byte to the last."""
 
     def __init__(self, console: SshConsole) -> None:

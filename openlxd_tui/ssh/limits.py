@@ -31,7 +31,7 @@ class _Failures:
     at: float
 
 
-class DoorLimits:
+class LoginLimits:
     """The counts of one server. Not thread-safe; it lives on one event loop."""
 
     def __init__(

@@ -19,9 +19,9 @@ from openlxd_core.domain.feed import Change
 from openlxd_core.i18n import N_
 from openlxd_core.key_files import ensure_ssh_host_key
 from openlxd_tui.ssh.apps import make_console_app, share_process
-from openlxd_tui.ssh.auth import FrontDoor
+from openlxd_tui.ssh.auth import SshServer
 from openlxd_tui.ssh.channel import SERVER_VERSION
-from openlxd_tui.ssh.limits import DoorLimits
+from openlxd_tui.ssh.limits import LoginLimits
 from openlxd_tui.ssh.memory import Memory
 
 if TYPE_CHECKING:
@@ -89,15 +89,15 @@ class SshConsole:
         self,
         core: Core,
         *,
-        limits: DoorLimits | None = None,
+        limits: LoginLimits | None = None,
         make_app: Callable[[ConsoleSession], Any] = make_console_app,
         slow_seconds: float = SLOW_CLIENT_SECONDS,
     ) -> None:
         self.core = core
-        self.limits = limits or DoorLimits(core.settings)
+        self.limits = limits or LoginLimits(core.settings)
         self.make_app = make_app
         self.slow_seconds = slow_seconds
-        self._doors: set[FrontDoor] = set()
+        self._doors: set[SshServer] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._server: asyncssh.SSHAcceptor | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -111,7 +111,7 @@ class SshConsole:
         self._watcher = asyncio.create_task(self._watch())
         try:
             self._server = await asyncssh.create_server(
-                lambda: FrontDoor(self),
+                lambda: SshServer(self),
                 settings.ssh_host,
                 settings.ssh_port,
                 server_host_keys=[str(host_key)],
@@ -192,11 +192,11 @@ class SshConsole:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def remember(self, door: FrontDoor) -> None:
+    def remember(self, door: SshServer) -> None:
         """Somebody is in."""
         self._doors.add(door)
 
-    def forget(self, door: FrontDoor) -> None:
+    def forget(self, door: SshServer) -> None:
         """They have gone."""
         if door in self._doors:
             self._doors.discard(door)
@@ -240,7 +240,7 @@ class SshConsole:
 
     async def _check_everybody(self) -> None:
         """Changes were lost: ask for every account that is signed in."""
-        by_user: dict[int, list[FrontDoor]] = {}
+        by_user: dict[int, list[SshServer]] = {}
         for door in self._doors:
             if door.user_id is not None:
                 by_user.setdefault(door.user_id, []).append(door)
@@ -258,7 +258,7 @@ class SshConsole:
             if status is not AccountStatus.ACTIVE:
                 self._end(doors, Message(N_("This account is not active any more.")))
 
-    def _end(self, doors: list[FrontDoor], reason: Message) -> None:
+    def _end(self, doors: list[SshServer], reason: Message) -> None:
         for door in doors:
             self.keep(door.end(reason))
 

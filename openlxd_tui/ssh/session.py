@@ -16,14 +16,14 @@ from openlxd_core.domain.preferences import Preferences
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import Translator, _, set_translator
 from openlxd_tui.choices import preferences_of
-from openlxd_tui.ssh import commands
 from openlxd_tui.ssh.apps import run
-from openlxd_tui.ssh.intake import Intake
+from openlxd_tui.ssh.commands import handlers
 from openlxd_tui.ssh.pace import Pace, pace_of
 from openlxd_tui.terminal.capabilities import TerminalKind, clamp_size, client_environment, judge_terminal, language_of
+from openlxd_tui.terminal.intake import Intake
 
 if TYPE_CHECKING:
-    from openlxd_tui.ssh.auth import FrontDoor
+    from openlxd_tui.ssh.auth import SshServer
     from openlxd_tui.ssh.server import SshConsole
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ _FAREWELL_SECONDS = 1.2
 class ConsoleSession(asyncssh.SSHServerSession[bytes]):
     """A channel of type ``session``. It is the terminal of whatever runs on it."""
 
-    def __init__(self, console: SshConsole, door: FrontDoor, actor: Actor) -> None:
+    def __init__(self, console: SshConsole, door: SshServer, actor: Actor) -> None:
         self._console = console
         self._door = door
         self.core = console.core
@@ -159,12 +159,12 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         set_translator(self.translator)
         status = 1
         try:
-            status = await commands.dispatch(self, self._command, self._door.login.container)
+            status = await handlers.dispatch(self, self._command, self._door.login.container)
         except asyncio.CancelledError:
             status = 1
         except Exception:
             log.exception("session_broken", user=self.actor.username)
-            self._say_error(commands.BROKEN.text(_))
+            self._say_error(handlers.BROKEN.text(_))
         finally:
             self._finish(status)
 

@@ -8,8 +8,7 @@ takes it.
 from __future__ import annotations
 
 import asyncio
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual._ansi_sequences import SYNC_END, SYNC_START
@@ -23,6 +22,7 @@ from openlxd_tui.terminal.capabilities import recolour
 from openlxd_tui.terminal.keyboard import Typed
 from openlxd_tui.terminal.keys import KeyReader
 from openlxd_tui.terminal.picture import Picture
+from openlxd_tui.terminal.ports import CURRENT_TERMINAL
 from openlxd_tui.terminal.settled import Settling, check_textual
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from textual.app import App
     from textual.screen import Screen
 
-    from openlxd_tui.terminal.capabilities import TerminalKind
 
 HOLD_SECONDS = 5.0
 """How long a key waits for the app to have handled the one before, at the most: a screen that needs longer to open
@@ -59,64 +58,6 @@ _MOUSE_OFF = "\x1b[?1006l\x1b[?1003l\x1b[?1000l"
 
 
 check_textual()
-
-
-class Sink(Protocol):
-    """Whoever has the terminal at the moment: an app's driver, or a container's shell."""
-
-    def data(self, data: bytes) -> None:
-        """The client typed this."""
-
-    def resized(self, width: int, height: int) -> None:
-        """The window has another size now."""
-
-    def drained(self) -> None:
-        """What was written has gone out, after a time when it had not."""
-
-
-class Terminal(Protocol):
-    """The client's terminal at the other end of a channel."""
-
-    @property
-    def kind(self) -> TerminalKind:
-        """What it can show."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """The window, in columns and rows."""
-
-    @property
-    def congested(self) -> bool:
-        """Whether the client reads more slowly than we write; ``drained`` is called when that is over."""
-
-    def write(self, data: bytes, *, error: bool = False) -> None:
-        """Send output; nothing happens once the client has gone."""
-
-    @property
-    def room(self) -> int:
-        """Bytes of frames that may be written now."""
-
-    def want_room(self) -> None:
-        """Have the sink's ``drained`` called once there is room for more."""
-
-    def attach(self, sink: Sink) -> None:
-        """Give input and window sizes to ``sink`` from now on."""
-
-    def detach(self, sink: Sink) -> None:
-        """Stop doing so, if ``sink`` is the one."""
-
-    def unread(self, data: bytes) -> None:
-        """Return input that nobody took: the next sink gets it first."""
-
-    def pause_input(self) -> None:
-        """Ask the client to wait."""
-
-    def resume_input(self) -> None:
-        """Let it send again."""
-
-
-CURRENT_TERMINAL: ContextVar[Terminal] = ContextVar("openlxd_terminal")
-"""The terminal of the session that this task belongs to: Textual makes its driver itself."""
 
 
 class InputDropped(Message):

@@ -16,7 +16,7 @@ from rich.color import ColorSystem
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.strip import Strip
 
-from openlxd_tui.guard import without_harm
+from openlxd_tui.textual_compat.output_sanitizer import without_harm
 
 _GAP = 4  # cells that did not change, but cost less to send again than to jump over
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from openlxd_tui.present import Cell
+from openlxd_tui.formatting import Cell
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from openlxd_core.domain.errors import Message
 from openlxd_core.domain.text import clean
-from openlxd_tui.present import Tint
+from openlxd_tui.formatting import Tint
 from openlxd_tui.widgets.paint import style_for
 from openlxd_tui.widgets.pick_list import PickList
 from openlxd_tui.widgets.text_input import Paste, TextInput, exact_line, one_line

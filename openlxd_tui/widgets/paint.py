@@ -15,8 +15,8 @@ from rich.style import Style
 from textual.app import App
 from textual.strip import Strip
 
-from openlxd_tui.guard import without_harm
-from openlxd_tui.present import Cell, Piece, Tint
+from openlxd_tui.formatting import Cell, Piece, Tint
+from openlxd_tui.textual_compat.output_sanitizer import without_harm
 from openlxd_tui.theme import ROLES
 
 _styles: dict[tuple[str, str, str | None, bool, bool], Style] = {}

@@ -10,7 +10,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from openlxd_core.i18n import _
-from openlxd_tui.present import Cell
+from openlxd_tui.formatting import Cell
 from openlxd_tui.widgets.paint import fit, strip_of, width_of
 from openlxd_tui.widgets.wrap import wrap
 

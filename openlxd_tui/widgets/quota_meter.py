@@ -8,9 +8,9 @@ from openlxd_core.domain.container import Container
 from openlxd_core.domain.quota import Quota, in_use
 from openlxd_core.domain.units import format_mib
 from openlxd_core.i18n import N_, _
-from openlxd_tui.present import Cell, Piece, bar, load_role, short_mib
-from openlxd_tui.widgets.lines import Line
+from openlxd_tui.formatting import Cell, Piece, bar, load_role, short_mib
 from openlxd_tui.widgets.paint import fit, width_of
+from openlxd_tui.widgets.text_bar import TextBar
 
 PARTS: tuple[tuple[str, str], ...] = (
     ("containers", N_("Containers")),
@@ -26,7 +26,7 @@ def amount(name: str, value: int) -> str:
     return format_mib(value) if name.endswith("_mib") else str(value)
 
 
-class QuotaMeter(Line):
+class QuotaMeter(TextBar):
     """One line: a bar for each part of the quota, or sums where there is no quota to measure by."""
 
     DEFAULT_CSS = "QuotaMeter { background: $ox-ground; }"

@@ -20,7 +20,7 @@ from textual.strip import Strip
 
 from openlxd_core.domain.preferences import TableView
 from openlxd_core.i18n import N_, _
-from openlxd_tui.present import Cell, Piece
+from openlxd_tui.formatting import Cell, Piece
 from openlxd_tui.widgets.columns import GAP, Column, Span, in_order, keys_of
 from openlxd_tui.widgets.paint import fit, strip_of, width_of
 from openlxd_tui.widgets.table_layout import TableLayout
@@ -340,7 +340,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
 
     def action_columns(self) -> None:
         """Choose which columns are shown, as far as there is room for them."""
-        from openlxd_tui.screens.columns import ColumnsDialog
+        from openlxd_tui.screens.choose_columns import ColumnsDialog
 
         def apply(shown: set[str]) -> None:
             self._show_columns(shown)

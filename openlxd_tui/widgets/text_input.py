@@ -12,7 +12,7 @@ from textual.widgets import Input
 from openlxd_core.domain.errors import Message, ValidationFailed
 from openlxd_core.domain.ssh_key import join_public_key
 from openlxd_core.i18n import N_
-from openlxd_tui.present import sentence
+from openlxd_tui.formatting import sentence
 
 Paste = Callable[[str], str]
 """Makes one line of what was pasted. Raises ValidationFailed with the reason where that cannot be done."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from rich.cells import cell_len
 
-from openlxd_tui.guard import without_harm
-from openlxd_tui.present import Cell, Piece, Tint
+from openlxd_tui.formatting import Cell, Piece, Tint
+from openlxd_tui.textual_compat.output_sanitizer import without_harm
 
 
 def wrap(cell: Cell, width: int, indent: int = 0) -> list[Cell]:

@@ -27,8 +27,8 @@ from typing import Any
 import asyncssh
 import psutil
 
-from openlxd_tui.screens.containers import USAGE_SECONDS
-from tests.bench import api, market, search
+from openlxd_tui.screens.containers.page import USAGE_SECONDS
+from tests.bench import api, catalogue, search
 
 FRAME = b"web1"
 """What the first useful frame shows: the tenant's container."""
@@ -239,8 +239,8 @@ def main() -> int:
     )
     print(api.report(rates))
     sys.stdout.flush()
-    market.main()
-    print("a key pressed in the image market's search, to its paint:", flush=True)
+    catalogue.main()
+    print("a key pressed in the images screen's search, to its paint:", flush=True)
     kept = search.main() == 0 and kept
     print("Every promise is kept." if kept else "A promise is NOT kept.")
     return 0 if kept else 1

@@ -1,4 +1,4 @@
-"""From a key in the market's search to its paint, over a catalogue of 5,000 images on the real services.
+"""From a key in the images screen's search to its paint, over a catalogue of 5,000 images on the real services.
 
 By hand: ``python -m tests.bench.search``. The figure to hold: 50 ms a key. The time of the processor is printed beside
 the clock's, since other work on the machine is no fault of the screen's; the collector of garbage is frozen as the SSH
@@ -21,8 +21,8 @@ from textual.widgets import Input
 from openlxd_core.bootstrap import open_core
 from openlxd_core.i18n import Translator
 from openlxd_tui.app import OpenLXDApp
-from openlxd_tui.screens.market import MarketPage
-from tests.bench.market import make_index
+from openlxd_tui.screens.images.page import ImagesPage
+from tests.bench.catalogue import make_index
 from tests.support.core import add_user, make_settings
 from tests.support.faulty_lxd import FaultyLxd
 from tests.support.simplestreams import PRODUCTS, ImageServer
@@ -50,7 +50,7 @@ async def measure(directory: Path) -> tuple[list[float], list[float]]:
             async with app.run_test(size=(120, 40)) as pilot:
                 await pilot.press("3")
                 page = app.screen
-                assert isinstance(page, MarketPage)
+                assert isinstance(page, ImagesPage)
                 while not page.offers.rows:
                     await pilot.pause(0.05)
                 page._chips["architecture"] = ""  # everything there is
@@ -61,7 +61,7 @@ async def measure(directory: Path) -> tuple[list[float], list[float]]:
                 return await _type(app, page)
 
 
-async def _type(app: OpenLXDApp, page: MarketPage) -> tuple[list[float], list[float]]:
+async def _type(app: OpenLXDApp, page: ImagesPage) -> tuple[list[float], list[float]]:
     field = page.query_one("#filter", Input)
     clock: list[float] = []
     processor: list[float] = []

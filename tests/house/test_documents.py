@@ -67,7 +67,7 @@ def test_every_key_has_its_line(key: str, where: str) -> None:
 
 def test_the_ssh_commands_have_their_line() -> None:
     """docs/tenants.md names each word that can follow ssh openlxd@host."""
-    from openlxd_tui.ssh.commands import COMMANDS as SSH_COMMANDS
+    from openlxd_tui.ssh.commands.handlers import COMMANDS as SSH_COMMANDS
 
     assert [name for name in SSH_COMMANDS if f"`{name}" not in DOCS["tenants.md"]] == []
 

@@ -20,11 +20,11 @@ from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import Message
 from openlxd_core.i18n import N_, _
-from openlxd_tui.ssh.limits import DoorLimits
+from openlxd_tui.ssh.limits import LoginLimits
 from openlxd_tui.ssh.server import SshConsole
 from openlxd_tui.ssh.session import ConsoleSession
-from openlxd_tui.ssh.shell import SessionShell
 from openlxd_tui.terminal.driver import TerminalDriver
+from openlxd_tui.terminal.shell import SessionShell
 from tests.support.core import PASSWORD, add_user, finish, make_settings
 from tests.support.faulty_lxd import FaultyLxd
 from tests.support.vt import VirtualTerminal
@@ -319,7 +319,7 @@ async def running(
     async with open_core(chosen, lxd=lxd) as core:
         alice, bob = await add_user(core, "alice"), await add_user(core, "bob")
         await finish(core, await core.containers.create(alice, "web1", "debian/12", 1, "512MiB", "1GiB"))
-        limits = DoorLimits(chosen, delay_seconds=delay_seconds)
+        limits = LoginLimits(chosen, delay_seconds=delay_seconds)
         console = SshConsole(core, limits=limits, make_app=make_app, slow_seconds=slow_seconds)
         await console.start()
         try:

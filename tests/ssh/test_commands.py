@@ -10,7 +10,7 @@ import pytest
 
 from openlxd_core.domain.actor import SYSTEM
 from openlxd_core.domain.errors import LxdRefused
-from openlxd_tui.ssh.commands import COMMANDS
+from openlxd_tui.ssh.commands.handlers import COMMANDS
 from tests.ssh.rig import Rig, open_screen
 from tests.support.core import eventually
 

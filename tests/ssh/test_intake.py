@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from textual.app import App
 
-from openlxd_tui.ssh.intake import HIGH, Intake
 from openlxd_tui.terminal.capabilities import judge_terminal
-from openlxd_tui.terminal.driver import CURRENT_TERMINAL, TerminalDriver
+from openlxd_tui.terminal.driver import TerminalDriver
+from openlxd_tui.terminal.intake import HIGH, Intake
+from openlxd_tui.terminal.ports import CURRENT_TERMINAL
 
 
 class Wire:

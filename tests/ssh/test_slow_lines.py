@@ -21,7 +21,7 @@ from textual.widgets import Static
 
 from openlxd_core.domain.container import Usage
 from openlxd_core.domain.errors import Message
-from openlxd_tui.screens.containers import IDLE_SECONDS, IDLE_TICKS
+from openlxd_tui.screens.containers.page import IDLE_SECONDS, IDLE_TICKS
 from openlxd_tui.ssh.apps import make_console_app
 from openlxd_tui.ssh.pace import LEAST, MOST
 from openlxd_tui.ssh.server import COMPRESSED_MOST

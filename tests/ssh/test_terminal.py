@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from textual import events, messages
 
 from openlxd_core.settings import Settings
-from openlxd_tui.ssh.limits import DoorLimits
-from openlxd_tui.ssh.wall import Wall
+from openlxd_tui.ssh.limits import LoginLimits
 from openlxd_tui.terminal.capabilities import (
     Colours,
     clamp_size,
@@ -20,6 +19,7 @@ from openlxd_tui.terminal.capabilities import (
     language_of,
     recolour,
 )
+from openlxd_tui.terminal.escape_filter import EscapeFilter
 from openlxd_tui.terminal.keys import PASTE_MAX, KeyReader
 
 
@@ -171,10 +171,10 @@ HARMLESS = [
 def test_a_container_cannot_act_on_an_admins_terminal(parts: list[tuple[bytes, bool]], data: st.DataObject) -> None:
     """Clipboard, titles, questions and device strings are dropped, however they are cut; all else passes."""
     stream = b"".join(part for part, _harmful in parts) + b"."
-    wall, passed = Wall(), b""
+    escape_filter, passed = EscapeFilter(), b""
     while stream:
         count = data.draw(st.integers(1, len(stream)))
-        passed += wall.feed(stream[:count])
+        passed += escape_filter.feed(stream[:count])
         stream = stream[count:]
     assert passed == b"".join(part for part, harmful in parts if not harmful) + b"."
 
@@ -196,8 +196,8 @@ def test_a_container_cannot_act_on_an_admins_terminal(parts: list[tuple[bytes, b
 )
 def test_halves_do_not_meet(attack: bytes) -> None:
     """What is dropped between two halves of a sequence does not join them, in one piece or byte by byte."""
-    pieces = Wall()
-    for passed in (Wall().feed(attack + b"."), b"".join(pieces.feed(bytes([byte])) for byte in attack + b".")):
+    pieces = EscapeFilter()
+    for passed in (EscapeFilter().feed(attack + b"."), b"".join(pieces.feed(bytes([byte])) for byte in attack + b".")):
         assert re.search(rb"\x1b[^\[(]|\xc2[\x80-\x9f]|\x1b\[\Z", passed) is None, passed
         assert b"\x1b[6n" not in passed
         assert b"\x05" not in passed
@@ -205,18 +205,18 @@ def test_halves_do_not_meet(attack: bytes) -> None:
 
 def test_a_string_without_end_holds_nothing() -> None:
     """A device string of megabytes is dropped as it comes, and what follows its end passes."""
-    wall = Wall()
-    assert wall.feed(b"a\x1bPq") == b"a"
+    escape_filter = EscapeFilter()
+    assert escape_filter.feed(b"a\x1bPq") == b"a"
     for _ in range(64):
-        assert wall.feed(b"x" * 65536) == b""
-    assert len(wall._held) < 8192
-    assert wall.feed(b"\x1b") + wall.feed(b"\\b") == b"b"
+        assert escape_filter.feed(b"x" * 65536) == b""
+    assert len(escape_filter._held) < 8192
+    assert escape_filter.feed(b"\x1b") + escape_filter.feed(b"\\b") == b"b"
 
 
 def test_failures_slow_an_address_down_and_are_forgotten() -> None:
     """The delay begins after three failures, doubles to ten seconds, fades, and touches no other address."""
     now = [0.0]
-    limits = DoorLimits(Settings(), clock=lambda: now[0])
+    limits = LoginLimits(Settings(), clock=lambda: now[0])
     delays = []
     for _ in range(12):
         delays.append(limits.delay("192.0.2.1"))

@@ -16,16 +16,16 @@ from openlxd_core.domain.actor import SYSTEM, Role
 from openlxd_core.domain.container import State
 from openlxd_core.domain.quota import Quota
 from openlxd_tui.app import OpenLXDApp
-from openlxd_tui.screens.account import AccountPage
+from openlxd_tui.screens.account.page import AccountPage
 from openlxd_tui.screens.confirm import Confirm
-from openlxd_tui.screens.containers import ContainersPage
-from openlxd_tui.screens.create import CreateForm
+from openlxd_tui.screens.containers.create import CreateForm
+from openlxd_tui.screens.containers.page import ContainersPage
+from openlxd_tui.screens.containers.resize import ResizeForm
+from openlxd_tui.screens.containers.snapshots import SnapshotsPage
 from openlxd_tui.screens.help import HelpPage
-from openlxd_tui.screens.market import MarketPage
+from openlxd_tui.screens.images.page import ImagesPage
 from openlxd_tui.screens.page import Dialog
-from openlxd_tui.screens.resize import ResizeForm
-from openlxd_tui.screens.snapshots import SnapshotsPage
-from openlxd_tui.screens.users import UsersPage
+from openlxd_tui.screens.users.page import UsersPage
 from openlxd_tui.ssh.apps import make_console_app
 from openlxd_tui.terminal import driver
 from tests.ssh.rig import Rig, Screen, open_screen, running
@@ -342,7 +342,7 @@ async def test_what_is_typed_while_the_session_opens_waits_for_the_list(rig: Rig
 PAGES: list[tuple[bytes, type[Any], bool]] = [
     (b"", ContainersPage, False),
     (b"2", AccountPage, False),
-    (b"3", MarketPage, False),
+    (b"3", ImagesPage, False),
     (b"4", HelpPage, False),
     (b"v", SnapshotsPage, False),
     (b"5", UsersPage, True),
@@ -396,7 +396,7 @@ async def test_a_letter_behind_any_key_meets_what_the_key_opened(
                 typed = focused.value if isinstance(focused, Input) else None
                 found.append((type(app.screen).__name__, type(focused).__name__, typed))
             assert found[0] == found[1], (key, found)
-            if found[0][1] in ("Input", "FilterLine") and found[0][0] != kind.__name__:
+            if found[0][1] in ("Input", "FilterInput") and found[0][0] != kind.__name__:
                 assert "w" in (found[0][2] or ""), (key, found)
 
 

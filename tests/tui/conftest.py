@@ -10,9 +10,9 @@ import pytest
 
 from openlxd_core.domain.actor import Actor
 from openlxd_core.i18n import Translator
-from openlxd_tui import present
+from openlxd_tui import formatting
 from openlxd_tui.app import OpenLXDApp
-from tests.tui.fake_market import NOW
+from tests.tui.fake_images import NOW
 from tests.tui.fakes import ALICE, FakeCore, FakeShell, fake_core
 
 MakeApp = Callable[..., OpenLXDApp]
@@ -21,7 +21,7 @@ MakeApp = Callable[..., OpenLXDApp]
 @pytest.fixture(autouse=True)
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Ages and dates are always the same."""
-    monkeypatch.setattr(present, "now", lambda: NOW)
+    monkeypatch.setattr(formatting, "now", lambda: NOW)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield

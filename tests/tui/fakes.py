@@ -23,7 +23,7 @@ from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.preferences import Preferences, TableView
 from openlxd_core.domain.quota import Quota, check_fits, in_use
 from openlxd_tui.shells import ShellResult
-from tests.tui.fake_market import NOW, FakeMarket, FakeSnapshots
+from tests.tui.fake_images import NOW, FakeImages, FakeSnapshots
 
 ALICE = Actor(Role.TENANT, 2, "alice", origin="ssh", address="192.0.2.7")
 ADMIN = Actor(Role.ADMIN, 1, "admin", origin="tui")
@@ -182,7 +182,7 @@ class FakeCore:
         self.calls: list[tuple[Any, ...]] = []
         self.strays: list[Any] = []
         self.settings = SimpleNamespace(images_servers=["https://images.example.org"])
-        self.images = self.market = FakeMarket(self)
+        self.images = FakeImages(self)
         self.snapshots = FakeSnapshots(self)
         self.preferences = FakePreferences(self)
         self.fails: OpenLXDError | None = None

@@ -15,16 +15,16 @@ from pathlib import Path
 from rich.cells import cell_len
 
 from openlxd_core.i18n import Translator
-from openlxd_tui import present
+from openlxd_tui import formatting
 from openlxd_tui.app import OpenLXDApp
-from tests.tui.fake_market import NOW
+from tests.tui.fake_images import NOW
 from tests.tui.fakes import FakeShell, fake_core
 from tests.tui.scenes import SCENES, Scene
 
 FONTS = "Menlo, Consolas, 'DejaVu Sans Mono', 'Noto Sans Mono CJK SC', 'WenQuanYi Micro Hei Mono', monospace"
 README = {
     "containers-readme": Scene(size=(124, 18)),
-    "market-readme": replace(SCENES["market"], keys=("3", "end", "up", "up"), size=(124, 22)),
+    "images-readme": replace(SCENES["images"], keys=("3", "end", "up", "up"), size=(124, 22)),
 }
 """The README's own."""
 HOME = Path(__file__).parents[2] / "docs" / "pictures"
@@ -67,7 +67,7 @@ def lighten(svg: str) -> str:
 
 def main() -> None:
     """Draw what was asked for."""
-    present.now = lambda: NOW
+    formatting.now = lambda: NOW
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else HOME
     names = sys.argv[2:] or (list(SCENES) if len(sys.argv) > 1 else list(README))
     target.mkdir(parents=True, exist_ok=True)

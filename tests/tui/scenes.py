@@ -13,7 +13,7 @@ from openlxd_core.domain.feed import LxdState
 from openlxd_core.domain.image import CatalogueState
 from openlxd_core.domain.operation import Kind
 from openlxd_core.services.containers import UnmanagedInstance
-from tests.tui.fake_market import NOW
+from tests.tui.fake_images import NOW
 from tests.tui.fakes import ADMIN, ALICE, ROOT, FakeCore, a_busy_day, container, operation, user
 
 
@@ -53,7 +53,7 @@ def _hosting(core: FakeCore) -> None:
     core.add(container("shop", user_id=4, owner="carol", image="ubuntu/24.04", memory_mib=2048))
 
 
-def _market(core: FakeCore) -> None:
+def _images(core: FakeCore) -> None:
     a_busy_day(core)
     core.images.open()
     core.images.newer = {"alpine/3.21"}
@@ -64,25 +64,25 @@ def _market(core: FakeCore) -> None:
     )  # fmt: skip
 
 
-def _market_of_an_admin(core: FakeCore) -> None:
-    _market(core)
+def _images_of_an_admin(core: FakeCore) -> None:
+    _images(core)
     core.images.hidden = {"archlinux/current"}
 
 
-def _market_stale(core: FakeCore) -> None:
-    _market(core)
+def _images_stale(core: FakeCore) -> None:
+    _images(core)
     reason = "The image server images.example.org does not answer."
     core.images.state = replace(core.images.state, fetched_at=NOW - timedelta(hours=7), stale=True, reason=reason)
 
 
-def _market_away(core: FakeCore) -> None:
+def _images_away(core: FakeCore) -> None:
     core.images.open([])
     core.aliases = []
     reason = "The image server images.example.org does not answer."
     core.images.state = CatalogueState(None, True, reason, 0)
 
 
-def _market_none(core: FakeCore) -> None:
+def _images_none(core: FakeCore) -> None:
     core.settings.images_servers = []
     core.aliases = []
 
@@ -138,27 +138,27 @@ SCENES: dict[str, Scene] = {
     "help": Scene(keys=("4",), size=(100, 60)),
     "users": Scene(prepare=_hosting, keys=("5", "down"), actor=ADMIN, size=(120, 24)),
     "users-quota": Scene(prepare=_hosting, keys=("5", "down", "u"), actor=ADMIN, size=(100, 28)),
-    "market": Scene(prepare=_market, keys=("3",), size=(120, 40)),
-    "market-80x24": Scene(prepare=_market, keys=("3", "down"), size=(80, 24)),
-    "market-search": Scene(prepare=_market, keys=("3", "slash", *"deb"), size=(80, 24)),
-    "market-chip": Scene(prepare=_market, keys=("3", "f"), size=(80, 24)),
-    "market-gone": Scene(prepare=_market, keys=("3", "u", "end", "space"), size=(80, 24)),
-    "market-local": Scene(prepare=_market, keys=("3", "tab"), size=(120, 40)),
-    "market-local-80x24": Scene(prepare=_market, keys=("3", "tab"), size=(80, 24)),
-    "market-admin": Scene(prepare=_market_of_an_admin, keys=("3",), actor=ADMIN, size=(120, 40)),
-    "market-stale": Scene(prepare=_market_stale, keys=("3",), size=(80, 24)),
-    "market-away": Scene(prepare=_market_away, keys=("3",), size=(80, 24)),
-    "market-none": Scene(prepare=_market_none, keys=("3", "tab"), size=(80, 24)),
-    "market-create": Scene(prepare=_market, keys=("3", "down", "down", "down", "enter"), size=(80, 24)),
-    "market-delete": Scene(prepare=_market_of_an_admin, keys=("3", "d"), actor=ADMIN, size=(80, 24)),
-    "market-no-color": Scene(prepare=_market, keys=("3",), no_color="1", size=(80, 24)),
-    "market-20x5": Scene(prepare=_market, keys=("3",), size=(20, 5)),
+    "images": Scene(prepare=_images, keys=("3",), size=(120, 40)),
+    "images-80x24": Scene(prepare=_images, keys=("3", "down"), size=(80, 24)),
+    "images-search": Scene(prepare=_images, keys=("3", "slash", *"deb"), size=(80, 24)),
+    "images-chip": Scene(prepare=_images, keys=("3", "f"), size=(80, 24)),
+    "images-gone": Scene(prepare=_images, keys=("3", "u", "end", "space"), size=(80, 24)),
+    "images-local": Scene(prepare=_images, keys=("3", "tab"), size=(120, 40)),
+    "images-local-80x24": Scene(prepare=_images, keys=("3", "tab"), size=(80, 24)),
+    "images-admin": Scene(prepare=_images_of_an_admin, keys=("3",), actor=ADMIN, size=(120, 40)),
+    "images-stale": Scene(prepare=_images_stale, keys=("3",), size=(80, 24)),
+    "images-away": Scene(prepare=_images_away, keys=("3",), size=(80, 24)),
+    "images-none": Scene(prepare=_images_none, keys=("3", "tab"), size=(80, 24)),
+    "images-create": Scene(prepare=_images, keys=("3", "down", "down", "down", "enter"), size=(80, 24)),
+    "images-delete": Scene(prepare=_images_of_an_admin, keys=("3", "d"), actor=ADMIN, size=(80, 24)),
+    "images-no-color": Scene(prepare=_images, keys=("3",), no_color="1", size=(80, 24)),
+    "images-20x5": Scene(prepare=_images, keys=("3",), size=(20, 5)),
     "snapshots": Scene(prepare=_snapshots, keys=("v",), size=(80, 24)),
     "snapshots-120x40": Scene(prepare=_snapshots, keys=("v",), size=(120, 40)),
     "snapshots-empty": Scene(keys=("v",), size=(80, 24)),
     "snapshot-restore": Scene(prepare=_snapshots, keys=("v", "down", "r"), size=(80, 24)),
-    "reinstall": Scene(prepare=_market, keys=("R", "tab", *"blo"), size=(80, 24)),
-    "publish": Scene(prepare=_market, keys=("end", "up", "up", "P"), size=(80, 24)),
+    "reinstall": Scene(prepare=_images, keys=("R", "tab", *"blo"), size=(80, 24)),
+    "publish": Scene(prepare=_images, keys=("end", "up", "up", "P"), size=(80, 24)),
     "unmanaged": Scene(prepare=_strays, keys=("u",), actor=ADMIN, size=(80, 24)),
     "unmanaged-adopt": Scene(prepare=_strays, keys=("u", "down", "a"), actor=ADMIN, size=(80, 24)),
     "hostile": Scene(prepare=_hostile, size=(100, 16)),

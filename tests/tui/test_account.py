@@ -9,11 +9,11 @@ from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.actor import Role
 from openlxd_core.domain.errors import ValidationFailed
 from openlxd_core.domain.quota import Quota
-from openlxd_tui.screens.account import AccountPage
-from openlxd_tui.screens.account_forms import KeyForm, PasswordForm
+from openlxd_tui.screens.account.forms import KeyForm, PasswordForm
+from openlxd_tui.screens.account.page import AccountPage
 from openlxd_tui.screens.secret import Secret
-from openlxd_tui.screens.user_forms import NewUserForm, QuotaForm, SuspendForm
-from openlxd_tui.screens.users import UsersPage
+from openlxd_tui.screens.users.forms import NewUserForm, QuotaForm, SuspendForm
+from openlxd_tui.screens.users.page import UsersPage
 from tests.tui.conftest import MakeApp
 from tests.tui.fakes import ADMIN, ROOT, FakeCore, container, user
 from tests.tui.test_containers import screen_text, toasts, until

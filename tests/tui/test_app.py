@@ -11,7 +11,7 @@ import pytest
 from openlxd_core.domain.errors import Message, QuotaExceeded
 from openlxd_tui.app import OpenLXDApp
 from openlxd_tui.screens.confirm import Confirm
-from openlxd_tui.screens.containers import ContainersPage
+from openlxd_tui.screens.containers.page import ContainersPage
 from openlxd_tui.theme import SharedStylesheet
 from tests.tui.conftest import MakeApp
 from tests.tui.fakes import ADMIN, ALICE, ROOT, FakeCore, a_busy_day, container

@@ -19,7 +19,7 @@ from openlxd_tui.widgets.columns import GAP, Column, allot, keys_of
 from openlxd_tui.widgets.paint import width_of
 from openlxd_tui.widgets.record_table import RecordTable
 from tests.tui.conftest import MakeApp
-from tests.tui.fake_market import NOW, offer
+from tests.tui.fake_images import NOW, offer
 from tests.tui.fakes import ADMIN, ALICE, FakeCore, container, image, usage, user
 from tests.tui.test_containers import page, screen_text, until
 
@@ -29,7 +29,7 @@ SCREENS = {
     "containers": ("#containers", ALICE, ()),
     "everybody's": ("#containers", ADMIN, ()),
     "account": ("#keys", ALICE, ("2",)),
-    "market": ("#offers", ADMIN, ("3",)),
+    "offers": ("#offers", ADMIN, ("3",)),
     "images": ("#images", ADMIN, ("3", "tab")),
     "users": ("#users", ADMIN, ("5",)),
     "snapshots": ("#snapshots", ALICE, ("v",)),

@@ -9,12 +9,12 @@ import pytest
 
 from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import QuotaExceeded
-from openlxd_tui import present
-from openlxd_tui.screens.containers import ContainersPage
-from openlxd_tui.screens.snapshots import SnapshotsPage
-from openlxd_tui.screens.unmanaged import UnmanagedPage
+from openlxd_tui import formatting
+from openlxd_tui.screens.containers.page import ContainersPage
+from openlxd_tui.screens.containers.snapshots import SnapshotsPage
+from openlxd_tui.screens.containers.unmanaged import UnmanagedPage
 from tests.tui.conftest import MakeApp
-from tests.tui.fake_market import NOW
+from tests.tui.fake_images import NOW
 from tests.tui.fakes import ADMIN, FakeCore, container
 from tests.tui.test_containers import page, screen_text, toasts, until
 
@@ -150,7 +150,7 @@ async def test_the_table_and_the_details_tell_one_age(
     app = make_app()
     async with app.run_test(size=(190, 30)) as pilot:
         await until(pilot, lambda: screen_text(app).count("3 h") == 2)
-        monkeypatch.setattr(present, "now", lambda: NOW + timedelta(hours=2))
+        monkeypatch.setattr(formatting, "now", lambda: NOW + timedelta(hours=2))
         page(app)._ticks = 9
         page(app).measure_use()
         await until(pilot, lambda: screen_text(app).count("5 h") == 2)

@@ -17,13 +17,13 @@ from openlxd_core.domain.feed import LxdState
 from openlxd_core.domain.operation import Kind
 from openlxd_core.domain.quota import Quota
 from openlxd_tui.app import OpenLXDApp
-from openlxd_tui.screens.containers import ContainersPage
-from openlxd_tui.screens.create import CreateForm
+from openlxd_tui.screens.containers.create import CreateForm
+from openlxd_tui.screens.containers.page import ContainersPage
 from openlxd_tui.shells import ShellResult
 from openlxd_tui.widgets.field import Field, Words
 from openlxd_tui.widgets.record_table import RecordTable
 from tests.tui.conftest import MakeApp
-from tests.tui.fake_market import NOW
+from tests.tui.fake_images import NOW
 from tests.tui.fakes import ADMIN, ALICE, ROOT, FakeCore, FakeShell, a_busy_day, container, operation, usage
 
 

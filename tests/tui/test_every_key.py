@@ -20,7 +20,7 @@ from openlxd_core.domain.operation import Kind
 from openlxd_tui.app import OpenLXDApp
 from openlxd_tui.screens.page import Dialog, Page
 from tests.tui.conftest import MakeApp
-from tests.tui.fake_market import NOW
+from tests.tui.fake_images import NOW
 from tests.tui.fakes import ADMIN, ALICE, ROOT, FakeCore, FakeShell, container, operation, user
 from tests.tui.test_containers import screen_text, toasts, until
 
@@ -89,7 +89,7 @@ def stray(core: FakeCore) -> None:
     ]
 
 
-def market(core: FakeCore) -> None:
+def images(core: FakeCore) -> None:
     core.images.open()
 
 
@@ -99,7 +99,7 @@ def importing(core: FakeCore) -> None:
     core.under_way[op.id] = op
 
 
-def bare_market(core: FakeCore) -> None:
+def bare_images(core: FakeCore) -> None:
     core.images.open([])
     core.aliases = []
 
@@ -120,12 +120,12 @@ MOMENTS: dict[str, Moment] = {
     "account-no-key": Moment(nothing, ("2",), shows="No SSH keys yet.", everywhere=True),
     "account-key": Moment(keys, ("2",), shows="laptop"),
     "account-of-root": Moment(nothing, ("2",), actor=ROOT, shows="You are root"),
-    "market": Moment(market, ("3",), shows="alpine", everywhere=True),
-    "market-of-an-admin": Moment(market, ("3",), actor=ADMIN, shows="alpine"),
-    "market-importing": Moment(importing, ("3",), shows="alpine"),
-    "market-here": Moment(market, ("3", "tab"), shows="debian/12"),
-    "market-nothing": Moment(bare_market, ("3",), shows="Images"),
-    "market-nothing-here": Moment(bare_market, ("3", "tab"), shows="No image is here yet."),
+    "images": Moment(images, ("3",), shows="alpine", everywhere=True),
+    "images-of-an-admin": Moment(images, ("3",), actor=ADMIN, shows="alpine"),
+    "images-importing": Moment(importing, ("3",), shows="alpine"),
+    "images-here": Moment(images, ("3", "tab"), shows="debian/12"),
+    "images-nothing": Moment(bare_images, ("3",), shows="Images"),
+    "images-nothing-here": Moment(bare_images, ("3", "tab"), shows="No image is here yet."),
     "help": Moment(nothing, ("4",), shows="Everywhere", everywhere=True),
     "users-none": Moment(lambda core: core.users.clear(), ("5",), actor=ADMIN, shows="No accounts yet."),
     "users-active": Moment(accounts(AccountStatus.ACTIVE), ("5",), actor=ADMIN, shows="alice@", everywhere=True),

@@ -13,7 +13,7 @@ from openlxd_core.domain.preferences import Preferences
 from openlxd_core.i18n import Translator
 from openlxd_tui.app import OpenLXDApp
 from openlxd_tui.screens.confirm import Confirm, TypeToConfirm
-from openlxd_tui.screens.create import CreateForm
+from openlxd_tui.screens.containers.create import CreateForm
 from openlxd_tui.screens.palette import Palette
 from openlxd_tui.ssh.apps import app_environment, paint_true_colours
 from openlxd_tui.terminal.capabilities import judge_terminal, recolour

@@ -14,11 +14,11 @@ from textual.widgets import Input
 from openlxd_core.domain.errors import AlreadyExists, ValidationFailed
 from openlxd_core.domain.image import CatalogueState
 from openlxd_tui.app import OpenLXDApp
-from openlxd_tui.screens.account_forms import KeyForm, PasswordForm
-from openlxd_tui.screens.containers import ContainersPage
-from openlxd_tui.screens.create import CreateForm
+from openlxd_tui.screens.account.forms import KeyForm, PasswordForm
+from openlxd_tui.screens.containers.create import CreateForm
+from openlxd_tui.screens.containers.page import ContainersPage
 from openlxd_tui.screens.form import Form
-from openlxd_tui.screens.user_forms import SuspendForm
+from openlxd_tui.screens.users.forms import SuspendForm
 from openlxd_tui.widgets.field import Field, Words
 from openlxd_tui.widgets.pick_list import PickList
 from tests.tui.conftest import MakeApp

@@ -9,12 +9,12 @@ from textual.widgets import Input, OptionList
 
 from openlxd_core.domain.container import State
 from openlxd_tui.app import OpenLXDApp
-from openlxd_tui.screens.account_forms import PasswordForm
-from openlxd_tui.screens.containers import ContainersPage
-from openlxd_tui.screens.market import MarketPage
+from openlxd_tui.screens.account.forms import PasswordForm
+from openlxd_tui.screens.containers.page import ContainersPage
+from openlxd_tui.screens.containers.unmanaged import UnmanagedPage
+from openlxd_tui.screens.images.page import ImagesPage
 from openlxd_tui.screens.palette import Entry, Palette, narrow
-from openlxd_tui.screens.unmanaged import UnmanagedPage
-from openlxd_tui.screens.users import UsersPage
+from openlxd_tui.screens.users.page import UsersPage
 from tests.tui.conftest import MakeApp
 from tests.tui.fakes import ADMIN, ALICE, FakeCore, a_busy_day, container
 from tests.tui.test_containers import page, screen_text, toasts, until
@@ -88,12 +88,12 @@ async def test_containers_and_images_are_gone_to_by_name(core: FakeCore, make_ap
         await pilot.press("colon", *"fedora/43")
         await until(pilot, lambda: "fedora/43|image" in listed(app))
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, MarketPage))
-        market = app.screen
-        assert isinstance(market, MarketPage)
-        await until(pilot, lambda: market.alias == "fedora/43")
+        await until(pilot, lambda: isinstance(app.screen, ImagesPage))
+        images = app.screen
+        assert isinstance(images, ImagesPage)
+        await until(pilot, lambda: images.alias == "fedora/43")
         await pilot.press("slash", *"alpine", "enter", "colon", *"fedora/43", "enter")
-        await until(pilot, lambda: market.alias == "fedora/43")
+        await until(pilot, lambda: images.alias == "fedora/43")
 
 
 async def test_hostile_names_are_only_text(core: FakeCore, make_app: MakeApp) -> None:

@@ -12,15 +12,15 @@ from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import Message
 from openlxd_core.domain.feed import LxdState
 from openlxd_core.i18n import set_translator
-from openlxd_tui.present import Cell
-from openlxd_tui.screens.market import MarketPage
-from openlxd_tui.widgets.details import Details
-from openlxd_tui.widgets.image_details import ImageDetails
+from openlxd_tui.formatting import Cell
+from openlxd_tui.screens.containers.details import Details
+from openlxd_tui.screens.images.details import ImageDetails
+from openlxd_tui.screens.images.page import ImagesPage
 from openlxd_tui.widgets.paint import width_of
 from openlxd_tui.widgets.pane import Pane
 from openlxd_tui.widgets.wrap import wrap
 from tests.tui.conftest import MakeApp
-from tests.tui.fake_market import NOW
+from tests.tui.fake_images import NOW
 from tests.tui.fakes import ADMIN, ALICE, FakeCore, container, operation, usage
 from tests.tui.test_columns import LONG_IPV6, SIZES
 from tests.tui.test_containers import page, screen_text, until
@@ -141,7 +141,7 @@ async def test_why_an_image_server_does_not_answer_is_said_in_full(
     app = make_app(language=language)
     async with app.run_test(size=size) as pilot:
         await pilot.press("3")
-        await until(pilot, lambda: isinstance(app.screen, MarketPage) and app.screen._ready)
+        await until(pilot, lambda: isinstance(app.screen, ImagesPage) and app.screen._ready)
         await until(pilot, lambda: squeezed(FAULT) in squeezed(screen_text(app)))
         core.images.open()
         core.images.state = replace(core.images.state, fetched_at=NOW, stale=True, reason=FAULT)
@@ -169,7 +169,7 @@ async def test_the_details_of_an_image_scroll_too(core: FakeCore, make_app: Make
     app = make_app()
     async with app.run_test(size=(118, 12)) as pilot:
         await pilot.press("3")
-        await until(pilot, lambda: isinstance(app.screen, MarketPage) and app.screen._ready)
+        await until(pilot, lambda: isinstance(app.screen, ImagesPage) and app.screen._ready)
         pane = app.screen.query_one(ImageDetails)
         await until(pilot, lambda: "▼" in shown(pane)[-1])
         assert "images.example.org" not in screen_text(app)

@@ -9,7 +9,7 @@ import pytest
 from tests.tui.pictures import HOME
 
 
-@pytest.mark.parametrize("name", ["containers", "market"])
+@pytest.mark.parametrize("name", ["containers", "images"])
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_pictures_are_small_and_ask_nobody_for_fonts(name: str, language: str) -> None:
     """``python -m tests.tui.pictures`` renews them; they hold no address but SVG's own name."""

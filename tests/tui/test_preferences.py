@@ -15,7 +15,7 @@ from openlxd_core.i18n import Translator
 from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_tui.app import OpenLXDApp
 from openlxd_tui.choices import preferences_of
-from openlxd_tui.screens.users import UsersPage
+from openlxd_tui.screens.users.page import UsersPage
 from openlxd_tui.theme import DARK, LIGHT
 from openlxd_tui.widgets.record_table import RecordTable
 from tests.support.core import add_user, make_settings

@@ -23,8 +23,8 @@ _NOT_BOTH = {
     "no-color",
     "sixteen-colours",
     "light",
-    "market-20x5",
-    "market-no-color",
+    "images-20x5",
+    "images-no-color",
 }
 CASES = [(name, language) for name in SCENES for language in ("en", "zh") if language == "en" or name not in _NOT_BOTH]
 

@@ -12,17 +12,17 @@ from textual.widgets import Input
 
 from openlxd_core.domain.container import State
 from openlxd_core.domain.quota import Quota
-from openlxd_tui.screens.account import AccountPage
-from openlxd_tui.screens.create import CreateForm
-from openlxd_tui.screens.image_forms import SnapshotForm
-from openlxd_tui.screens.market import MarketPage
+from openlxd_tui.screens.account.page import AccountPage
+from openlxd_tui.screens.containers.create import CreateForm
+from openlxd_tui.screens.containers.forms import SnapshotForm
+from openlxd_tui.screens.containers.snapshots import SnapshotsPage
+from openlxd_tui.screens.images.page import ImagesPage
 from openlxd_tui.screens.secret import Secret
-from openlxd_tui.screens.snapshots import SnapshotsPage
-from openlxd_tui.screens.users import UsersPage
+from openlxd_tui.screens.users.page import UsersPage
 from openlxd_tui.widgets.columns import Column
 from openlxd_tui.widgets.record_table import RecordTable
 from tests.tui.conftest import MakeApp
-from tests.tui.fake_market import NOW
+from tests.tui.fake_images import NOW
 from tests.tui.fakes import ADMIN, FakeCore, a_busy_day, container, usage
 from tests.tui.test_account import KEY
 from tests.tui.test_containers import page, screen_text, until
@@ -155,8 +155,8 @@ async def test_what_has_no_value_comes_last_either_way(core: FakeCore, make_app:
 SCREENS: dict[str, tuple[type, str, tuple[str, ...]]] = {
     "containers": (object, "#containers", ()),
     "users": (UsersPage, "#users", ("5",)),
-    "market": (MarketPage, "#offers", ("3",)),
-    "images": (MarketPage, "#images", ("3", "tab")),
+    "offers": (ImagesPage, "#offers", ("3",)),
+    "images": (ImagesPage, "#images", ("3", "tab")),
     "snapshots": (SnapshotsPage, "#snapshots", ("v",)),
     "account": (AccountPage, "#keys", ("2",)),
 }
@@ -298,11 +298,11 @@ async def test_an_imported_image_is_under_the_cursor_of_this_host(core: FakeCore
     app = make_app()
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("3")
-        await until(pilot, lambda: isinstance(app.screen, MarketPage) and app.screen._ready and app.screen._local)
-        market = app.screen
-        assert isinstance(market, MarketPage)
-        market.offers.seek("rockylinux/9")
+        await until(pilot, lambda: isinstance(app.screen, ImagesPage) and app.screen._ready and app.screen._local)
+        images = app.screen
+        assert isinstance(images, ImagesPage)
+        images.offers.seek("rockylinux/9")
         await pilot.press("i")
-        await until(pilot, lambda: len(market.images.rows) == 4)
+        await until(pilot, lambda: len(images.images.rows) == 4)
         await pilot.press("tab")
-        assert market.images.current_key == "rockylinux/9"
+        assert images.images.current_key == "rockylinux/9"

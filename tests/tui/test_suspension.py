@@ -9,7 +9,7 @@ import pytest
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import Suspended
-from openlxd_tui.screens.suspend_form import SuspendContainerForm
+from openlxd_tui.screens.containers.suspend import SuspendContainerForm
 from tests.tui.conftest import MakeApp
 from tests.tui.fakes import ADMIN, ALICE, NOW, FakeCore, container
 from tests.tui.test_containers import screen_text, toasts, until

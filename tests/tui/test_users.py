@@ -10,10 +10,10 @@ from textual.pilot import Pilot
 from openlxd_core.domain.account import AccountStatus
 from openlxd_core.domain.quota import Quota
 from openlxd_tui.app import OpenLXDApp
-from openlxd_tui.screens.containers import ContainersPage
-from openlxd_tui.screens.users import UsersPage
+from openlxd_tui.screens.containers.page import ContainersPage
+from openlxd_tui.screens.users.columns import meter_cell
+from openlxd_tui.screens.users.page import UsersPage
 from openlxd_tui.widgets.paint import width_of
-from openlxd_tui.widgets.user_columns import meter_cell
 from tests.tui.conftest import MakeApp
 from tests.tui.fakes import ADMIN, FakeCore, container, user
 from tests.tui.test_containers import screen_text, until

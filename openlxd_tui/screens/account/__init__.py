@@ -1,0 +1,1 @@
+"""The account screen: password, SSH keys, API key."""

@@ -1,0 +1,1 @@
+"""The containers screen: its page, actions, columns, details and forms; snapshots and unmanaged instances."""

@@ -1,0 +1,1 @@
+"""The images screen: what image servers offer, and what is on this host."""

@@ -1,0 +1,1 @@
+"""Commands given to ssh: ``ssh openlxd@HOST list --json``."""

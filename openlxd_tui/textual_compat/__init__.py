@@ -1,0 +1,1 @@
+"""Everything of Textual that is changed or used although it is private."""
