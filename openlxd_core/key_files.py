@@ -217,7 +217,7 @@ def _check_directory(keys_dir: Path) -> None:
     found = keys_dir.stat()
     if not _is_ours(found.st_uid):
         raise ConfigurationError(
-            N_("{path} belongs to another user; make it yours: chown {user} {path}"),
+            N_("{path} belongs to another user. Run: chown {user} {path}"),
             path=str(keys_dir),
             user=os.geteuid(),
         )
@@ -253,19 +253,19 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         if path.is_symlink():
             raise ConfigurationError(
-                N_("{path} is a symbolic link; put the key itself there."), path=str(path)
+                N_("{path} is a symbolic link. Replace it with the key file itself."), path=str(path)
             ) from None
         raise unusable(path, error) from None
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode):
         os.close(handle)
-        raise ConfigurationError(N_("{path} is not a plain file."), path=str(path))
+        raise ConfigurationError(N_("{path} is not a regular file."), path=str(path))
     with os.fdopen(handle, "rb") as stream:
         if found.st_mode & 0o077:
-            raise ConfigurationError(N_("Others can read {path}; close it: chmod 600 {path}"), path=str(path))
+            raise ConfigurationError(N_("Other users can read {path}. Run: chmod 600 {path}"), path=str(path))
         if not _is_ours(found.st_uid):
             raise ConfigurationError(
-                N_("{path} belongs to another user; make it yours: chown {user} {path}"),
+                N_("{path} belongs to another user. Run: chown {user} {path}"),
                 path=str(path),
                 user=os.geteuid(),
             )

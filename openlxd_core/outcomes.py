@@ -23,7 +23,7 @@ DONE: dict[Kind, str] = {
     Kind.RESTORE: N_("Container {name} was restored to snapshot {snapshot}."),
     Kind.SNAPSHOT_DELETE: N_("Snapshot {snapshot} of {name} was deleted."),
     Kind.IMPORT: N_("Image {name} was imported."),
-    Kind.PUBLISH: N_("Image {alias} was made from {name}."),
+    Kind.PUBLISH: N_("Image {alias} was created from {name}."),
 }
 """What is said when an operation is done. Every kind has its sentence; a test looks."""
 
@@ -43,7 +43,7 @@ FAILED: dict[Kind, str] = {
     Kind.RESTORE: N_("Container {name} could not be restored to snapshot {snapshot}: {reason}"),
     Kind.SNAPSHOT_DELETE: N_("Snapshot {snapshot} of {name} could not be deleted: {reason}"),
     Kind.IMPORT: N_("Image {name} could not be imported: {reason}"),
-    Kind.PUBLISH: N_("Image {alias} could not be made from {name}: {reason}"),
+    Kind.PUBLISH: N_("Image {alias} could not be created from {name}: {reason}"),
 }
 """What is said when an operation failed; also when the core refused to begin it."""
 

@@ -194,7 +194,7 @@ def load_settings(
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else "settings"
         raise ConfigurationError(
-            N_("Setting {key} (from {source}) is wrong: {reason}."),
+            N_("Setting {key} (from {source}) is invalid: {reason}."),
             key=key,
             source=sources.get(key, "default"),
             reason=first["msg"],
@@ -206,7 +206,7 @@ def load_settings(
 def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     def wrong(key: str, reason: str) -> ConfigurationError:
         return ConfigurationError(
-            N_("Setting {key} (from {source}) is wrong: {reason}."), key=key, source=sources[key], reason=reason
+            N_("Setting {key} (from {source}) is invalid: {reason}."), key=key, source=sources[key], reason=reason
         )
 
     if settings.lxd not in ("auto", "socket", "simulated", NONE_FOUND) and not settings.lxd.startswith("https://"):

@@ -109,9 +109,9 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         Binding("colon,ctrl+p", "palette", N_("Commands")),
         Binding("q", "leave", N_("Quit")),
         Binding("question_mark", "help", N_("Help")),
-        Binding("ctrl+l", "language", N_("Chinese / English"), show=False, priority=True),
+        Binding("ctrl+l", "language", N_("中文 / English"), show=False, priority=True),
         Binding("ctrl+t", "daylight", N_("Light or dark"), show=False),
-        Binding("ctrl+c", "stay", N_("Nothing (it never ends your work)"), show=False, priority=True),
+        Binding("ctrl+c", "stay", N_("Nothing (never ends your work)"), show=False, priority=True),
         Binding("ctrl+q", "leave", N_("Quit"), show=False),
         Binding("tab", "app.focus_next", N_("Next field"), show=False),
         Binding("shift+tab", "app.focus_previous", N_("Previous field"), show=False),
@@ -255,7 +255,7 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         """A bug ends this one session: logged with its traceback, told in one sentence, locals never shown."""
         log.error("tui.crash", account=self.actor.username, exc_info=error)
         self.farewell = self.farewell or Message(
-            N_("Something went wrong here, and this session had to end. Your containers are not affected.")
+            N_("An internal error ended this session. Your containers are not affected. Connect again.")
         )
         self._return_code = 1
         if self._exception is None:  # for tests: the pilot raises it again
@@ -411,7 +411,12 @@ class OpenLXDApp(App[None], inherit_bindings=False):
     def on_input_dropped(self) -> None:
         """Say that keys were lost."""
         self.notify(
-            _(N_("No answer in time. What you typed meanwhile was dropped; please press the key again.")),
+            _(
+                N_(
+                    "The screen did not respond in time, and what you typed meanwhile was discarded. "
+                    "Press the key again."
+                )
+            ),
             severity="warning",
         )
 
@@ -433,7 +438,7 @@ class OpenLXDApp(App[None], inherit_bindings=False):
 
     def action_stay(self) -> None:
         """Ctrl-C ends nothing; say what does."""
-        self.notify(_(N_("Press q to leave. What you started goes on without you.")))
+        self.notify(_(N_("Press q to quit. Operations that you started continue.")))
 
     def action_palette(self) -> None:
         """Every command, container and image, to be searched."""

@@ -13,8 +13,8 @@ from openlxd_core.i18n import N_, _
 from openlxd_tui.formatting import STATES, stage_word
 
 ADMINS_ONLY = Message(N_("Only admins can do this."))
-NOTHING_HERE = Message(N_("There is nothing here that this key could act on."))
-NOT_NOW = Message(N_("This key has nothing to do just now."))
+NOTHING_HERE = Message(N_("There is nothing here for this key to act on."))
+NOT_NOW = Message(N_("This key has no effect at the moment."))
 
 _CONTAINER: dict[str, str] = {
     "shell": N_("{name} ({state}): a shell needs a running container."),
@@ -23,11 +23,11 @@ _CONTAINER: dict[str, str] = {
     "restart": N_("{name} ({state}): only a running container can be restarted."),
     "pause": N_("{name} ({state}): only a running container can be paused."),
     "resume": N_("{name} ({state}): only a paused container can be resumed."),
-    "retry": N_("{name} ({state}): only a container that could not be created can be tried again."),
+    "retry": N_("{name} ({state}): only a container that could not be created can be retried."),
     "resize": N_("{name} ({state}): limits can be changed while it is running, paused or stopped."),
     "snapshots": N_("{name} ({state}): its snapshots can be seen while it is running, paused or stopped."),
     "reinstall": N_("{name} ({state}): it can be reinstalled while it is running, paused or stopped."),
-    "publish": N_("{name} ({state}): stop it to make an image of it, or use one of its snapshots."),
+    "publish": N_("{name} ({state}): stop it to create an image from it, or use one of its snapshots."),
     "delete": N_("{name} ({state}): it can be deleted when that is done."),
 }
 

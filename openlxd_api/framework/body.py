@@ -33,17 +33,17 @@ async def read_json(request: web.Request) -> dict[str, Any]:
     if request.content_type != "application/json" or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise problem(415)
     if "Content-Encoding" in request.headers:  # a small body that unpacks to a huge one
-        raise HttpProblem(415, "unsupported_media_type", N_("Send the body as it is, not compressed."))
+        raise HttpProblem(415, "unsupported_media_type", N_("Send the request body uncompressed."))
     return parse_json(await read_body(request))
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The request's body, which may be read again. Raises HttpProblem (400, 408, 413)."""
+    """The request's body; later calls return the same bytes. Raises HttpProblem (400, 408, 413)."""
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
     except TimeoutError:
-        raise HttpProblem(408, "bad_request", N_("The body took too long to arrive.")) from None
+        raise HttpProblem(408, "bad_request", N_("The request body took too long to arrive.")) from None
     except (HttpProcessingError, web.RequestPayloadError):
         raise problem(400) from None
 
@@ -77,7 +77,7 @@ def parse_json(raw: bytes) -> dict[str, Any]:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        raise BadRequest(N_("The body is not UTF-8.")) from None
+        raise BadRequest(N_("The request body is not valid UTF-8.")) from None
     try:
         value = json.loads(
             text,
@@ -91,9 +91,9 @@ def parse_json(raw: bytes) -> dict[str, Any]:
     except RecursionError:
         raise _too_deep() from None
     except ValueError:
-        raise BadRequest(N_("The body is not JSON.")) from None
+        raise BadRequest(N_("The request body is not valid JSON.")) from None
     if not isinstance(value, dict):
-        raise BadRequest(N_("The body is not a JSON object."))
+        raise BadRequest(N_("The request body is not a JSON object."))
     _check(value, 1)
     return value
 
@@ -115,35 +115,35 @@ def _plain_numbers(value: Any) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise BadRequest(N_("The body names the same field twice."))
+        raise BadRequest(N_("The request body contains the same field twice."))
     return found
 
 
 def _refuse_constant(_text: str) -> Any:
-    raise BadRequest(N_("The body holds a number that is none."))
+    raise BadRequest(N_("Invalid number in request body (NaN or Infinity)."))
 
 
 def _bounded_int(text: str) -> int:
     if len(text) > DIGITS_MAX:
-        raise BadRequest(N_("The body holds a number with too many digits."))
+        raise BadRequest(N_("A number in the request body has too many digits."))
     return int(text)
 
 
 def _finite_float(text: str) -> float:
     number = float(text) if len(text) <= 64 else math.inf
     if not math.isfinite(number):
-        raise BadRequest(N_("The body holds a number that is none."))
+        raise BadRequest(N_("Invalid number in request body (NaN or Infinity)."))
     return number
 
 
 def _too_deep() -> BadRequest:
-    return BadRequest(N_("The body is nested too deep."))
+    return BadRequest(N_("The request body is nested too deeply."))
 
 
 def _check(value: Any, depth: int) -> None:
     if isinstance(value, str):
         if any("\ud800" <= character <= "\udfff" for character in value):
-            raise BadRequest(N_("The body holds half a character."))
+            raise BadRequest(N_("The request body contains an unpaired surrogate (half a character)."))
         return
     if not isinstance(value, dict | list):
         return
@@ -159,14 +159,14 @@ def _check(value: Any, depth: int) -> None:
 
 
 _REASONS: Mapping[str, str] = {
-    "missing": N_("This is needed."),
+    "missing": N_("This field is required."),
     "extra_forbidden": N_("There is no such field."),
     "string_type": N_("This is not text."),
     "int_type": N_("This is not a whole number."),
     "int_parsing": N_("This is not a whole number."),
     "int_from_float": N_("This is not a whole number."),
-    "bool_type": N_("This is neither true nor false."),
-    "bool_parsing": N_("This is neither true nor false."),
+    "bool_type": N_("This must be true or false."),
+    "bool_parsing": N_("This must be true or false."),
     "datetime_parsing": N_("This is not a moment with a time zone, like 2026-08-01T00:00:00Z."),
     "string_too_long": N_("This is too long."),
     "string_too_short": N_("This is too short."),
@@ -216,5 +216,5 @@ def as_sent(error: ValidationFailed, model: type[BaseModel] | None, sent: Mappin
 def read_query(request: web.Request) -> dict[str, str]:
     """The query's fields. Raises BadRequest where one is named twice."""
     if len(set(request.query)) != len(request.query):
-        raise BadRequest(N_("The query names the same field twice."))
+        raise BadRequest(N_("The query string contains the same field twice."))
     return dict(request.query)

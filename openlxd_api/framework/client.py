@@ -33,7 +33,7 @@ def parse_networks(text: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
     except ValueError as error:
         raise ConfigurationError(
-            N_("Setting {key} (from {source}) is wrong: {reason}."),
+            N_("Setting {key} (from {source}) is invalid: {reason}."),
             key="trusted_proxies",
             source="settings",
             reason=str(error),

@@ -60,7 +60,7 @@ SLASHES = frozenset({"alias"})
 
 
 class Access(StrEnum):
-    """Who may knock. What they may then do is for the services to say."""
+    """Who may call an endpoint. Which rows and actions they may use is decided by the services."""
 
     ANYONE = "anyone"
     SIGNED_IN = "signed in"

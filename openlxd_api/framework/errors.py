@@ -51,7 +51,7 @@ def status_of_code(code: str) -> int:
 TRY_AGAIN_SECONDS = 5
 """What ``Retry-After`` says where the core names no time of its own."""
 
-INTERNAL_ERROR = Message(N_("Something went wrong on our side. It was written down; request {request_id}."))
+INTERNAL_ERROR = Message(N_("Internal error. It was logged as request {request_id}."))
 
 
 class HttpProblem(Exception):

@@ -128,4 +128,6 @@ def _open(stored: Any, seal: Fernet | None) -> Any:
     try:
         return json.loads(seal.decrypt(stored[_SEALED].encode()))
     except InvalidToken:
-        raise Conflict(N_("The first answer held a secret, and is given again to the same sign-in only.")) from None
+        raise Conflict(
+            N_("The first response contained a secret and is repeated only to the same credentials.")
+        ) from None

@@ -50,7 +50,7 @@ _TEXTS = {
     401: "No credential, or none that holds.",
     403: "Not allowed, or suspended.",
     404: "It does not exist, or you may not know that it does.",
-    408: "The body took too long to arrive.",
+    408: "The request body took too long to arrive.",
     409: "The thing is in a state, or the quota in a place, in which this cannot be done.",
     413: "The body is over 1 MiB.",
     415: "The body is not plain application/json.",

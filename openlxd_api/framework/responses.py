@@ -21,7 +21,7 @@ from openlxd_core.outcomes import done_text
 READ = N_("OK")
 """What a request that changed nothing is answered with."""
 CREATED = N_("Container created successfully")
-UNDER_WAY = N_("This is under way; ask for the operation to see how far it is.")
+UNDER_WAY = N_("The operation is in progress. Query it to see its progress.")
 
 CHUNK = 100
 """Records that become views at once."""

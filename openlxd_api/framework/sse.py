@@ -31,7 +31,7 @@ def last_event_id(request: web.Request) -> int | None:
     if said is None or said == "":
         return None
     if not (said.isascii() and said.isdigit() and len(said) <= 18):
-        raise BadRequest(N_("Last-Event-ID is not an id of ours."))
+        raise BadRequest(N_("Last-Event-ID is not a valid event id."))
     return int(said)
 
 

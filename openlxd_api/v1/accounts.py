@@ -36,7 +36,7 @@ async def list_users(core: Core, actor: Actor, query: UserQuery) -> Paged[list[U
     status=201,
     secret=True,
     summary="Make an account for somebody",
-    message=N_("Account {username} was created. Keep its API key: it is not shown again."),
+    message=N_("Account {username} was created. Save its API key now: it is not shown again."),
 )
 async def create_user(core: Core, actor: Actor, body: NewUser) -> CreatedUserView:
     """With the operator's default quota, or another. Its API key is shown this once."""
@@ -90,7 +90,7 @@ async def suspend_user(core: Core, actor: Actor, id: int, body: Suspension) -> U
 @endpoints.post(
     "/users/{id}/activate",
     access=Access.ADMIN,
-    summary="Open the doors again",
+    summary="Reactivate a suspended account",
     message=N_("Account {username} was reactivated."),
 )
 async def activate_user(core: Core, actor: Actor, id: int) -> UserView:  # noqa: A002
@@ -116,11 +116,11 @@ async def set_password(core: Core, actor: Actor, id: int, body: NewPassword) -> 
     secret=True,
     summary="Make somebody's API key anew",
     message=N_(
-        "A new API key was made for account {id}, and the old one no longer works. Keep it: it is not shown again."
+        "A new API key was created for account {id}; the old key no longer works. Save it now: it is not shown again."
     ),
 )
 async def regenerate_key_of(core: Core, actor: Actor, id: int) -> ApiKey:  # noqa: A002
-    """It is shown this once; the old one is dead at once."""
+    """The key is shown only in this answer. The old key stops working immediately."""
     return ApiKey(api_key=await core.accounts.regenerate_key(actor, id))
 
 

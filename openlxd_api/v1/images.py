@@ -76,7 +76,7 @@ async def publish_image(
 @endpoints.post(
     "/images/refresh",
     summary="Ask the image servers for their lists now",
-    message=N_("The lists of the image servers were read: {total} images are offered."),
+    message=N_("The catalogue was refreshed from the image servers: {total} images."),
 )
 async def refresh_images(core: Core, actor: Actor) -> RemoteImages:
     """Answers once they have; how many offers there are, without the offers."""
@@ -114,5 +114,5 @@ async def flag_image(core: Core, actor: Actor, alias: str, body: ImageFlags) -> 
 async def delete_image(core: Core, actor: Actor, alias: str) -> Answer[Deleted]:
     """Containers made from it keep working. Admins; owners their private ones."""
     dropped = await core.images.delete(actor, alias)
-    used = N_("Image {name} was deleted. The containers made from it keep working.")
+    used = N_("Image {name} was deleted. The containers created from it keep working.")
     return Answer(Deleted(name=dropped.alias), used if dropped.users else N_("Image {name} was deleted."))

@@ -37,7 +37,7 @@ endpoints = Endpoints()
     raises=(403, 409),
     secret=True,
     summary="Make an account for oneself, where registration is on",
-    message=N_("Account {username} was created. Keep its API key: it is not shown again."),
+    message=N_("Account {username} was created. Save its API key now: it is not shown again."),
 )
 async def register(core: Core, actor: Actor, client: Client, limiter: Limiter, body: Registration) -> CreatedUserView:
     """Sign in with it next, or use the API key, which is shown this once."""
@@ -82,8 +82,8 @@ async def sign_out(core: Core, token: str) -> None:
     "/users/regenerate-key",
     lenient=True,
     secret=True,
-    summary="Get a new API key; the old one is dead at once",
-    message=N_("A new API key was made, and the old one no longer works. Keep it: it is not shown again."),
+    summary="Create a new API key. The old key stops working immediately",
+    message=N_("A new API key was created; the old key no longer works. Save it now: it is not shown again."),
 )
 async def regenerate_key(core: Core, actor: Actor) -> ApiKey:
     """It is shown this once."""

@@ -128,7 +128,7 @@ class Feed:
         self._last = int(str(found[0])) if found and found[0] is not None else 0
 
     async def run(self) -> None:
-        """Read for ever."""
+        """Read new entries until cancelled."""
         stop = after_commit(self._wake.set)
         pruned = datetime.min.replace(tzinfo=UTC)
         try:

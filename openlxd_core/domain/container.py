@@ -176,7 +176,7 @@ def check_in_network(address: str, bridge: str, field: str) -> None:
     try:
         own = ip_interface(bridge)
     except ValueError:  # the bridge has none of this version
-        raise ValidationFailed.of(field, N_("The host's network gives out no such addresses.")) from None
+        raise ValidationFailed.of(field, N_("The host's network does not assign such addresses.")) from None
     network = own.network
     taken = {own.ip, network.network_address, network.broadcast_address}
     if wanted not in network or wanted in taken:

@@ -220,7 +220,7 @@ def unusable(path: object, error: OSError) -> OpenLXDError:
     """What the system said about a file or directory that we need, as one sentence that names it."""
     if error.errno in (errno.EACCES, errno.EPERM):
         return Forbidden(
-            N_("{path} may not be used by this account. Run it as root, or as the account of the service."),
+            N_("Permission denied: {path}. Run this as root or as the service's account."),
             path=str(path),
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -59,7 +59,7 @@ class Cursor:
     """The row that a page begins after."""
 
     of: str
-    """The list and its order, so that no other list takes it: ``containers:-created_at``."""
+    """The list and its order, so that it is refused for any other list: ``containers:-created_at``."""
     value: Value
     """What that row is sorted by; moments in microseconds since 1970."""
     id: Value

@@ -59,10 +59,10 @@ STAGES: dict[str, str] = {
     "resolve": N_("Looking for the image"),
     "download": N_("Downloading"),
     "verify": N_("Checking"),
-    "import": N_("Handing it to LXD"),
+    "import": N_("Uploading to LXD"),
     "image": N_("Fetching the image"),
-    "publish": N_("Making the image"),
-    "lxd": N_("Waiting for LXD to come back"),
+    "publish": N_("Creating the image"),
+    "lxd": N_("Waiting for LXD"),
     "done": N_("Done"),
 }
 """Every stage an operation can be in, with its word for people."""

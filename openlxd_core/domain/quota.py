@@ -79,9 +79,9 @@ def check_fits(quota: Quota, used: Quota, asked: Quota) -> None:
     if asked.containers > left.containers:
         raise QuotaExceeded(N_("Your quota allows {limit} containers, and all are in use."), limit=quota.containers)
     for name, template in (
-        ("cpu", N_("{asked} CPUs asked, {left} left of your {limit}.")),
-        ("memory_mib", N_("{asked} of memory asked, {left} left of your {limit}.")),
-        ("disk_mib", N_("{asked} of disk asked, {left} left of your {limit}.")),
+        ("cpu", N_("{asked} CPUs requested, {left} left of your {limit}.")),
+        ("memory_mib", N_("{asked} of memory requested, {left} left of your {limit}.")),
+        ("disk_mib", N_("{asked} of disk requested, {left} left of your {limit}.")),
     ):
         wish, rest, limit = getattr(asked, name), getattr(left, name), getattr(quota, name)
         if wish > 0 and wish > rest:

@@ -56,7 +56,7 @@ def _joined(text: str) -> str:
         words = rest.split()
         if not words or _NOT_BASE64.search(words[0]) or ("\n" not in text and len(words) > 1):
             return " ".join(text.split())  # no key at all: whoever reads it will say so
-        raise ValidationFailed.of("public_key", N_("The end of this key is missing. Copy all of it."))
+        raise ValidationFailed.of("public_key", N_("The end of this key is missing. Copy the whole key."))
     taken = at = 0
     while taken < length and at < len(rest):
         taken += not rest[at].isspace()

@@ -94,15 +94,15 @@ async def examine(settings: Settings) -> list[Finding]:
 
 def _uncheckable(name: str, error: OSError) -> Finding:
     reason = system_reason(error) + (f" ({error.filename})" if error.filename else "")
-    return wrong(name, N_("This could not be checked: {reason}."), N_("Run it as root."), reason=clean(reason, 200))
+    return wrong(name, N_("This could not be checked: {reason}."), N_("Run this as root."), reason=clean(reason, 200))
 
 
 def _run(name: str, check: Callable[[Settings], Iterable[Finding]], settings: Settings) -> list[Finding]:
     try:
         return list(check(settings))
     except OpenLXDError as error:
-        mend = {"lxd": N_("Run: openlxd setup"), "keys": N_("Mend the file, or name another one.")}.get(
-            name, N_("Run it as root.")
+        mend = {"lxd": N_("Run: openlxd setup"), "keys": N_("Fix the file, or use another one.")}.get(
+            name, N_("Run this as root.")
         )
         return [Finding(name, Level.WRONG, error.message, Message(mend))]
     except OSError as error:
@@ -112,22 +112,26 @@ def _run(name: str, check: Callable[[Settings], Iterable[Finding]], settings: Se
 def check_lxd(settings: Settings) -> Iterator[Finding]:
     """LXD itself, its pool, its bridge, its images."""
     if settings.simulated:
-        yield note("lxd", N_("Containers are simulated."), N_("Leave OPENLXD_LXD out to use a real LXD."))
+        yield note("lxd", N_("Containers are simulated."), N_("Unset OPENLXD_LXD to use a real LXD."))
         return
     blocked = [path for path in candidates(settings) if path.exists() and not may_use(path)]
     server = find_lxd(settings.model_copy(update={"lxd": "auto"})) if not blocked else None
     if server is None:
         if blocked:
-            mend = N_("Be root, or join its group: usermod -aG lxd {user}")
+            mend = N_("Run as root, or add this user to the group: usermod -aG lxd {user}")
             yield wrong(
-                "lxd", N_("{path} is closed to you."), mend, path=str(blocked[0]), user=os.environ.get("USER", "")
+                "lxd", N_("Permission denied: {path}."), mend, path=str(blocked[0]), user=os.environ.get("USER", "")
             )
         else:
             yield wrong("lxd", N_("No LXD and no Incus is running here."), N_("Run: openlxd setup"))
         return
     yield ok("lxd", N_("{kind} {version} at {path}"), kind=server.kind, version=server.version, path=str(server.socket))
     if not server.trusted:
-        yield wrong("lxd", N_("LXD does not take orders from this account."), N_("Be root, or in the group lxd."))
+        yield wrong(
+            "lxd",
+            N_("Permission denied on the LXD socket."),
+            N_('Run as root, or add this user to the "lxd" group.'),
+        )
         return
     host = LxdHost(server.socket)
     yield from _check_pool(host, settings.storage_pool)
@@ -136,12 +140,12 @@ def check_lxd(settings: Settings) -> Iterator[Finding]:
     if not bridges or (wanted and wanted not in bridges):
         yield wrong("bridge", N_("There is no managed bridge {name}."), N_("Run: openlxd setup"), name=wanted or "")
     else:
-        yield ok("bridge", N_("{name} is there."), name=wanted or bridges[0])
+        yield ok("bridge", N_("{name} exists."), name=wanted or bridges[0])
     count = len(host.names("/1.0/images"))
     if count:
-        yield ok("images", N_("LXD holds {count} images."), count=count)
+        yield ok("images", N_("LXD has {count} images."), count=count)
     else:
-        yield note("images", N_("LXD holds no image yet: nothing can be created."), N_("Run: openlxd setup"))
+        yield note("images", N_("LXD has no images yet, so no container can be created."), N_("Run: openlxd setup"))
 
 
 def _check_pool(host: LxdHost, name: str) -> Iterator[Finding]:
@@ -153,11 +157,13 @@ def _check_pool(host: LxdHost, name: str) -> Iterator[Finding]:
     used, total = int(space.get("used", 0)), int(space.get("total", 0))
     percent = round(100 * used / total) if total else 0
     if driver == "dir":
-        mend = N_("Make a btrfs or zfs pool and name it in OPENLXD_STORAGE_POOL.")
-        yield note("pool", N_("The pool {name} is a plain folder: disk limits do not hold."), mend, name=name)
+        mend = N_("Create a btrfs or zfs pool and set OPENLXD_STORAGE_POOL to its name.")
+        yield note("pool", N_("The pool {name} is a plain directory: disk limits are not enforced."), mend, name=name)
     elif percent >= 90:
         yield wrong(
-            "pool", N_("The pool {name} is full to {percent} %."), N_("Grow it, or delete what nobody needs."),
+            "pool",
+            N_("The pool {name} is full to {percent} %."),
+            N_("Enlarge the pool, or delete what is no longer needed."),
             name=name, percent=percent,
         )  # fmt: skip
     else:
@@ -175,11 +181,11 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
         if not reason:
             yield ok("ports", N_("{name}: {address} is free."), name=name, address=shown)
         elif speaks("127.0.0.1" if host == "0.0.0.0" else host, port, settings):  # noqa: S104
-            yield ok("ports", N_("{name}: we listen on {address}."), name=name, address=shown)
+            yield ok("ports", N_("{name}: OpenLXD is listening on {address}."), name=name, address=shown)
         else:
             yield wrong(
                 "ports", N_("{name}: {address} cannot be used: {reason}."),
-                N_("Free it, or choose another with OPENLXD_{setting}_PORT."),
+                N_("Free the port, or choose another with OPENLXD_{setting}_PORT."),
                 name=name, address=shown, reason=reason, setting=name.upper(),
             )  # fmt: skip
 
@@ -225,7 +231,12 @@ def check_keys(settings: Settings) -> Iterator[Finding]:
     if settings.api_tls == "on" and settings.tls_cert is not None and settings.tls_key is not None:
         key_files.check_tls_pair(settings.tls_cert, settings.tls_key)
     if not settings.keys_dir.is_dir():
-        yield note("keys", N_("{path} is not there yet."), N_("The first start makes it."), path=str(settings.keys_dir))
+        yield note(
+            "keys",
+            N_("{path} does not exist yet."),
+            N_("It is created on the first start."),
+            path=str(settings.keys_dir),
+        )
         return
     made = 0
     for name in (key_files.SSH_HOST_KEY, key_files.JWT_SECRET, key_files.SYSTEM_API_KEY, key_files.TLS_KEY):
@@ -236,9 +247,16 @@ def check_keys(settings: Settings) -> Iterator[Finding]:
         try:
             key_files.check_private_file(path)
         except OpenLXDError as error:
-            yield Finding("keys", Level.WRONG, error.message, Message(N_("chmod 600, and make it the service's own.")))
+            yield Finding(
+                "keys",
+                Level.WRONG,
+                error.message,
+                Message(N_("Run chmod 600, and make the service's account its owner.")),
+            )
             return
-    yield ok("keys", N_("{count} keys in {path}, closed to others."), count=made, path=str(settings.keys_dir))
+    yield ok(
+        "keys", N_("{count} keys in {path}, not readable by other users."), count=made, path=str(settings.keys_dir)
+    )
 
 
 def check_permissions(settings: Settings) -> Iterator[Finding]:
@@ -247,22 +265,26 @@ def check_permissions(settings: Settings) -> Iterator[Finding]:
         if not path.exists():
             home = next(parent for parent in path.absolute().parents if parent.exists())
             if not os.access(home, os.W_OK | os.X_OK):
-                mend = N_("Make it, and give it to the service's account; or run this as root.")
-                yield wrong("permissions", N_("{path} is not there, and cannot be made by this account."), mend,
+                mend = N_("Create it and give it to the service's account, or run this as root.")
+                yield wrong("permissions", N_("{path} does not exist, and this account cannot create it."), mend,
                             path=str(path))  # fmt: skip
                 continue
-            yield note("permissions", N_("{path} is not there yet."), N_("The first start makes it."), path=str(path))
+            yield note(
+                "permissions", N_("{path} does not exist yet."), N_("It is created on the first start."), path=str(path)
+            )
             continue
         found = path.stat()
         if not path.is_dir():
-            yield wrong("permissions", N_("{path} is no directory."), N_("Move it away."), path=str(path))
+            yield wrong(
+                "permissions", N_("{path} is not a directory."), N_("Move it to another place."), path=str(path)
+            )
         elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            mend = N_("Run it as the service's account or as root.")
-            yield wrong("permissions", N_("{path} is not ours to write."), mend, path=str(path))
+            mend = N_("Run this as the service's account or as root.")
+            yield wrong("permissions", N_("Permission denied: {path} cannot be written."), mend, path=str(path))
         elif stat.S_IMODE(found.st_mode) & 0o077:
-            yield wrong("permissions", N_("Others can look into {path}."), N_("chmod 700 {path}"), path=str(path))
+            yield wrong("permissions", N_("Other users can read {path}."), N_("chmod 700 {path}"), path=str(path))
         else:
-            yield ok("permissions", N_("{path} is ours alone."), path=str(path))
+            yield ok("permissions", N_("Only OpenLXD's own account can read {path}."), path=str(path))
 
 
 def check_disk(settings: Settings) -> Iterator[Finding]:
@@ -275,7 +297,7 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
     if faults.is_full(place):
         yield wrong(
             "disk", N_("Degraded: the disk of {path} is full. Signing in and reading work; changes are refused."),
-            N_("Free some space on it. The servers go on by themselves."), **shown,
+            N_("Free some space on it. The servers then recover on their own."), **shown,
         )  # fmt: skip
     elif free < LITTLE_ROOM:
         yield note("disk", N_("Only {free} left on the disk of {path}."), N_("Free some space on it."), **shown)
@@ -289,13 +311,16 @@ def check_clock(settings: Settings) -> Iterator[Finding]:
     newest = max((path.stat().st_mtime for path in _state_files(settings.state_dir)), default=0.0)
     if now < RELEASED or now + 60 < newest:
         yield wrong(
-            "clock", N_("The clock is behind: {now}."), N_("Set it: timedatectl set-ntp true"), now=time.ctime(now)
+            "clock",
+            N_("The clock is behind: {now}."),
+            N_("Turn on time synchronization: timedatectl set-ntp true"),
+            now=time.ctime(now),
         )
     elif not _is_synchronised():
-        mend = N_("Let a time service keep it: timedatectl set-ntp true")
-        yield note("clock", N_("The kernel does not know the clock to be right."), mend)
+        mend = N_("Turn on time synchronization: timedatectl set-ntp true")
+        yield note("clock", N_("The kernel reports that the clock is not synchronized."), mend)
     else:
-        yield ok("clock", N_("The clock is kept right."))
+        yield ok("clock", N_("The clock is synchronized."))
 
 
 def _state_files(folder: Path) -> list[Path]:
@@ -320,16 +345,16 @@ def check_image_source(settings: Settings) -> Iterator[Finding]:
     """Each image server answers with an index."""
     for address in settings.images_servers:
         if not address.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
-            yield wrong("images", N_("{url} is not an https address."), N_("Mend OPENLXD_IMAGES_URL."), url=address)
+            yield wrong("images", N_("{url} is not an https address."), N_("Correct OPENLXD_IMAGES_URL."), url=address)
             continue
         reason = _why_no_index(address, settings.images_ca)
         if reason:
             yield wrong(
-                "images", N_("{url} does not answer: {reason}."),
+                "images", N_("{url} does not respond: {reason}."),
                 N_("Check the network, or name a mirror in OPENLXD_IMAGES_URL."), url=address, reason=reason,
             )  # fmt: skip
         else:
-            yield ok("images", N_("{url} answers."), url=address)
+            yield ok("images", N_("{url} responds."), url=address)
 
 
 def _why_no_index(address: str, authority: Path | None) -> str:
@@ -360,17 +385,19 @@ async def check_database(settings: Settings) -> list[Finding]:
     """The database is there, whole, and of this version."""
     path = Path(settings.database.removeprefix("sqlite://").split("?")[0])
     if settings.database.startswith("sqlite://") and not _is_there(path):
-        return [note("database", N_("{path} is not there yet."), N_("The first start makes it."), path=str(path))]
+        return [
+            note("database", N_("{path} does not exist yet."), N_("It is created on the first start."), path=str(path))
+        ]
     try:
         problems = await bootstrap.check_database(settings)
     except OpenLXDError as error:
         return [
-            Finding("database", Level.WRONG, error.message, Message(N_("Put a copy back: openlxd db restore FILE")))
+            Finding("database", Level.WRONG, error.message, Message(N_("Restore a backup: openlxd db restore FILE")))
         ]
-    mend = N_("Stop the servers and put a copy back: openlxd db restore FILE")
+    mend = N_("Stop the servers and restore a backup: openlxd db restore FILE")
     if problems:
         return [wrong("database", "{problem}", mend, problem=clean(problem, 200)) for problem in problems]
-    return [ok("database", N_("The database is sound."))]
+    return [ok("database", N_("The database is intact."))]
 
 
 def _is_there(path: Path) -> bool:

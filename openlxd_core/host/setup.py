@@ -45,7 +45,7 @@ def set_up(settings: Settings, say: Say) -> Server:
         say(_("{kind} {version} is running.").format(kind=server.kind.upper(), version=server.version))
     host = LxdHost(server.socket)
     if not server.trusted:
-        raise ConfigurationError(N_("LXD does not take orders from this account; run it as root."))
+        raise ConfigurationError(N_("Permission denied on the LXD socket. Run this as root."))
     _ensure_pool(host, server, settings.storage_pool, say)
     _ensure_bridge(host, settings.network or BRIDGES[server.kind], say)
     _ensure_profile(host, settings, say)
@@ -81,7 +81,10 @@ def _install_and_start(settings: Settings, say: Say) -> Server:
 def _install(say: Say) -> str:
     if not can_set_up():
         raise ConfigurationError(
-            N_("LXD can be installed from here on Debian and Ubuntu only. Install LXD or Incus, then run it again.")
+            N_(
+                "LXD can be installed automatically on Debian and Ubuntu only. Install LXD or Incus, "
+                "then run this again."
+            )
         )
     _apt(["update"], say, _("Reading the distribution's list of packages."))
     wanted = ("incus", "lxd") if _distribution() == "ubuntu" else ("lxd", "incus")
@@ -190,7 +193,7 @@ def _wait(settings: Settings, program: str) -> Server:
             return server
         time.sleep(0.2)
     raise LxdUnavailable(
-        N_("{program} was started and does not answer after {seconds} seconds."),
+        N_("{program} was started but did not respond within {seconds} seconds."),
         program=program,
         seconds=round(START_SECONDS),
     )
@@ -201,14 +204,14 @@ def _ensure_pool(host: LxdHost, server: Server, name: str, say: Say) -> None:
         return
     if shutil.which("mkfs.btrfs", path=_PATH) and "btrfs" in server.storage_drivers:
         size = _pool_gib()
-        say(_("Making the storage pool {name}: btrfs in a file of at most {size} GiB.").format(name=name, size=size))
+        say(_("Creating the storage pool {name}: btrfs in a file of at most {size} GiB.").format(name=name, size=size))
         try:
             config = {"size": f"{size}GiB"}
             host.call("POST", "/1.0/storage-pools", {"name": name, "driver": "btrfs", "config": config}, timeout=300)
             return
         except LxdRefused as error:
             say(str(error))
-    say(_("Making the storage pool {name} in a plain folder: disk limits will not hold.").format(name=name))
+    say(_("Creating the storage pool {name} in a plain directory: disk limits will not be enforced.").format(name=name))
     host.call("POST", "/1.0/storage-pools", {"name": name, "driver": "dir"})
 
 
@@ -221,7 +224,7 @@ def _ensure_bridge(host: LxdHost, name: str, say: Say) -> None:
     bridges = host.managed_bridges()
     if name in bridges or (bridges and name in BRIDGES.values()):
         return
-    say(_("Making the bridge {name} with NAT.").format(name=name))
+    say(_("Creating the bridge {name} with NAT.").format(name=name))
     chosen = _unused_subnet()
     local = f"fd42:{secrets.token_hex(2)}:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1/64"
     # LXD's own choice first; it finds none where a route covers all private networks. Then without IPv6.
@@ -277,5 +280,5 @@ def _ensure_image(host: LxdHost, say: Say) -> None:
     if tool is None:
         say(_("There is no image yet, and no static busybox to make a first one from."))
         return
-    say(_("Making the first image, {alias}, from the static busybox.").format(alias=busybox.ALIAS))
+    say(_("Creating the first image, {alias}, from the static busybox.").format(alias=busybox.ALIAS))
     busybox.import_into(host, tool)

@@ -66,7 +66,9 @@ def unreachable() -> LxdUnavailable:
 
 def unknown() -> OutcomeUnknown:
     """LXD was lost while it worked."""
-    return OutcomeUnknown(N_("The connection to LXD was lost while it worked. What it did will be found out."))
+    return OutcomeUnknown(
+        N_("The connection to LXD was lost during the operation. Its result is checked when LXD is back.")
+    )
 
 
 def translate(error: ApiError, name: str = "") -> OpenLXDError:
@@ -86,7 +88,7 @@ def translate(error: ApiError, name: str = "") -> OpenLXDError:
     if error.says(RUNNING) or error.says(ALREADY_RUNNING):
         return Conflict(N_("“{name}” is running."), name=name)
     if error.says(_TAKEN):
-        return AlreadyExists(N_("“{name}” exists already."), name=name)
+        return AlreadyExists(N_("“{name}” already exists."), name=name)
     if error.status == HTTPStatus.NOT_FOUND or error.says(_MISSING):
         return NotFound(N_("LXD has no “{name}”."), name=name)
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE or error.says(_STARTING):

@@ -120,7 +120,7 @@ class Accounts:
         if await models.User.filter(username=username).exists():
             raise AlreadyExists(N_("The user name {name} is taken."), name=username)
         if await models.User.filter(email__iexact=email).exists():
-            raise AlreadyExists(N_("There is an account with this email address already."))
+            raise AlreadyExists(N_("Another account already has this email address."))
 
     @transaction
     async def _store(
@@ -202,7 +202,7 @@ class Accounts:
 
     @transaction
     async def activate(self, actor: Actor, user: int | str) -> User:
-        """Open the doors again."""
+        """Reactivate a suspended account."""
         row = await find_user(actor, user)
         require(actor, Action.USER_MANAGE, to_user(row))
         row.status = AccountStatus.ACTIVE.value
@@ -276,7 +276,7 @@ class Accounts:
         row = await find_user(actor)
         check_email(email)
         if await models.User.filter(email__iexact=email).exclude(id=row.id).exists():
-            raise AlreadyExists(N_("There is an account with this email address already."))
+            raise AlreadyExists(N_("Another account already has this email address."))
         row.email = email
         await row.save()
         await audit.record(actor, "user.profile", row.username, user_id=row.id)
@@ -293,7 +293,7 @@ class Accounts:
         if email is not None:
             check_email(email)
             if await models.User.filter(email__iexact=email).exclude(id=row.id).exists():
-                raise AlreadyExists(N_("There is an account with this email address already."))
+                raise AlreadyExists(N_("Another account already has this email address."))
             row.email = email
         if role is not None and role.value != row.role:
             if row.id == actor.user_id:

@@ -104,7 +104,7 @@ class Consoles:
         finally:
             await session.close()
         if status != 0:
-            raise Conflict(N_("{name} did not take the new password."), name=container.name)
+            raise Conflict(N_("The password of root in {name} could not be changed."), name=container.name)
 
     @transaction
     async def _record(self, actor: Actor, name: str, user_id: int | None, detail: str) -> None:

@@ -164,7 +164,7 @@ class Containers:
         require(actor, Action.CONTAINER_CREATE)
         spec = check_spec(name, image, cpu, memory, disk)
         if owner is None and actor.user_id is None:
-            raise ValidationFailed.of("owner", N_("Say whose container it is to be."))
+            raise ValidationFailed.of("owner", N_("Name the account that will own the container."))
         user = await find_user(actor, owner)  # a stranger's name ends here
         wanted = check_address(ipv4, 4, "ipv4"), check_address(ipv6, 6, "ipv6")
         self._live.require_reachable()
@@ -244,7 +244,7 @@ class Containers:
         row = await find_container(actor, name)
         refuse_suspended(actor, row, admins_too=True)
         if not await still_failed(row, failed):
-            raise Conflict(N_("Only a container that could not be made can be tried again."))
+            raise Conflict(N_("Only a container that could not be created can be retried."))
         await self._require_room(row.user_id, 1, row.cpu, row.memory_mb, row.disk_mb)
         row.status = State.CREATING.value
         return await self._begin_create(actor, row, choice, failed)
@@ -314,7 +314,7 @@ class Containers:
         if State(row.status) not in (State.RUNNING, State.STOPPED, State.FROZEN):
             raise _wrong_state(row)
         if row.project != project_name(row.user_id):
-            raise Conflict(N_("{name} was adopted where it is and cannot be reinstalled."), name=row.name)
+            raise Conflict(N_("{name} was created outside OpenLXD and cannot be reinstalled."), name=row.name)
         source, needs = await self._images.arguments(actor, choice)
         args = {**source, "image": choice.alias, "status": row.status}
         return await self._operations.begin(actor, Kind.REINSTALL, row, args, needs=needs)
@@ -466,15 +466,15 @@ async def _refuse_taken_addresses(ipv4: str, ipv6: str, *, but: str) -> None:
 
 
 def _busy(row: models.Container) -> Busy:
-    return Busy(N_("Another operation on {name} is under way. Wait until it is done."), name=row.name)
+    return Busy(N_("Another operation on {name} is in progress. Wait until it is done."), name=row.name)
 
 
 def _wrong_state(row: models.Container) -> Conflict:
     match State(row.status):
         case State.ERROR:
-            return Conflict(N_("{name} could not be made. Try again or delete it."), name=row.name)
+            return Conflict(N_("{name} could not be created. Try again or delete it."), name=row.name)
         case State.MISSING:
-            return Conflict(N_("{name} is gone from LXD. Delete it to free its name."), name=row.name)
+            return Conflict(N_("{name} no longer exists in LXD. Delete it to free its name."), name=row.name)
         case State.RUNNING:
             return Conflict(N_("{name} is running."), name=row.name)
         case State.STOPPED:

@@ -154,11 +154,13 @@ class Idempotency:
             row = await models.IdempotentAnswer.create(user_id=owner, key=key, request=request, worker=self._workers.id)
             return Reservation(row.id, "")
         if row.request != request:
-            raise ValidationFailed.of("Idempotency-Key", N_("This idempotency key was used for another request."))
+            raise ValidationFailed.of(
+                "Idempotency-Key", N_("This idempotency key was already used for another request.")
+            )
         if row.status is not None and row.status < 400:
             return FirstAnswer(row.status, row.answer["body"])
         if row.status is None and self._workers.alive(row.worker):
-            raise Busy(N_("The first request with this idempotency key is still under way."))
+            raise Busy(N_("The first request with this idempotency key is still in progress. Try again later."))
         row.worker, row.status = self._workers.id, None  # freed, or of a process that is gone: go on from what it made
         await row.save()
         return Reservation(row.id, row.made)

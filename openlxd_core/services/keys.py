@@ -107,7 +107,7 @@ class Keys:
         owner = await find_user(actor, user)
         require(actor, Action.ACCOUNT_OWN, to_user(owner))
         if await models.SshKey.filter(fingerprint=fingerprint).exists():
-            raise AlreadyExists(N_("This key is registered already."))
+            raise AlreadyExists(N_("This key is already registered."))
         if await models.SshKey.filter(user_id=owner.id).count() >= _KEYS_MAX:
             raise Conflict(N_("An account holds at most {limit} keys."), limit=_KEYS_MAX)
         row = await models.SshKey.create(user_id=owner.id, name=name, fingerprint=fingerprint, public_key=key)

@@ -84,7 +84,7 @@ class LxdStatus:
         return found
 
     async def run(self) -> None:
-        """Follow LXD's events for ever, reconnecting with back-off."""
+        """Follow LXD's events until cancelled, reconnecting with back-off."""
         wait = _BACKOFF_FIRST
         while True:
             try:
@@ -121,7 +121,7 @@ class LxdStatus:
             self._feed.tell(local_change("lxd", "reachable" if reachable else "unreachable", kind))
 
     async def sample(self) -> None:
-        """Sample usage while somebody looks, for ever."""
+        """Sample usage while ``watching`` is held, until cancelled."""
         while True:
             await self._somebody_looks.wait()
             try:

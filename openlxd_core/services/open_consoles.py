@@ -133,7 +133,7 @@ class OpenConsoles:
         self._sessions.discard(session)
 
     async def run(self) -> None:
-        """Follow the feed for ever."""
+        """Follow the change log until cancelled."""
         async with self._feed.subscribe(SYSTEM) as changes:
             async for change in changes:
                 try:

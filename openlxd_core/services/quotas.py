@@ -106,7 +106,7 @@ class Quotas:
         row = await find_user(actor, user)
         require(actor, Action.QUOTA_SET, to_user(row))
         if min(vars(quota).values()) < 0:
-            raise ValidationFailed.of("quota", N_("A quota has no negative figures."))
+            raise ValidationFailed.of("quota", N_("A quota cannot be negative."))
         await self._store(actor, row.id, row.username, quota)
         if await models.Container.filter(user_id=row.id, project=project_name(row.id)).exists():
             with contextlib.suppress(LxdUnavailable):  # the next create or resize brings the project in line

@@ -76,7 +76,7 @@ class Snapshots:
     async def _reserve(self, actor: Actor, name: str, snapshot: str) -> Begun:
         container = await self._usable(actor, name)
         if await models.Snapshot.filter(container_id=container.id, name=snapshot).exists():
-            raise AlreadyExists(N_("{name} has a snapshot named {snapshot} already."), name=name, snapshot=snapshot)
+            raise AlreadyExists(N_("{name} already has a snapshot named {snapshot}."), name=name, snapshot=snapshot)
         limit = (await quota_of(container.user_id, self._settings)).snapshots
         if await models.Snapshot.filter(container__user_id=container.user_id).count() >= limit:
             raise QuotaExceeded(N_("Your quota allows {limit} snapshots, and all are in use."), limit=limit)

@@ -33,7 +33,7 @@ class Storage:
         return StorageState(False, StorageFull.code) if faults.is_full(self._directory) else StorageState(True)
 
     async def run(self) -> None:
-        """While a write has failed, try another every PROBE_SECONDS; for ever."""
+        """While a write has failed, try another every PROBE_SECONDS, until cancelled."""
         while True:
             await faults.watch.until_trouble()
             await asyncio.sleep(PROBE_SECONDS)

@@ -9,7 +9,7 @@ account, which the database names, so that every process agrees and every change
 - the operator binds it to another admin with ``openlxd user key system NAME``.
 
 Only the key's SHA-256 is kept in memory. The file is looked at with each use, so that a new key counts at once
-and a deleted one is dead at once.
+and a deleted key stops working immediately.
 """
 
 from __future__ import annotations

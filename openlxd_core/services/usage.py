@@ -59,7 +59,7 @@ class UsageHistory:
         return container
 
     async def run(self) -> None:
-        """Sample for ever, in the one process that reconciles."""
+        """Sample until cancelled; only in the process that holds the reconciler's lock."""
         rounds = 0
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)

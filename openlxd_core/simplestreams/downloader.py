@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 INDEX_BYTES_MOST = 1024 * 1024
 PRODUCTS_BYTES_MOST = 128 * 1024 * 1024
 LIST_SECONDS = 120.0
-"""A list that is not there by then is given up; a slow server must not hold the refresh for ever."""
+"""A list that is not there by then is given up: a slow server must not block the refresh without end."""
 IDLE_SECONDS = 30.0
 """How long a server may say nothing in the middle of something."""
 FILE_SECONDS = 4 * 3600.0
@@ -154,7 +154,7 @@ class ImageServers:
                 url = self._redirected(url, answer.headers.get("Location", ""))
             finally:
                 answer.close()
-        raise nonsense("it redirects for ever")
+        raise nonsense("too many redirects")
 
     def _redirected(self, url: str, location: str) -> str:
         target = urljoin(url, location)
@@ -211,7 +211,7 @@ class ImageServers:
             await asyncio.to_thread(_write, state, told_now)
         except TimeoutError:
             raise ImageSourceUnavailable(
-                N_("The image server {server} does not answer in time."), server=_host(url)
+                N_("The image server {server} did not respond in time."), server=_host(url)
             ) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -249,7 +249,7 @@ class ImageServers:
                 return None
             if answer.status != 200:
                 raise ImageSourceUnavailable(
-                    N_("The image server {server} answers {answer}."), server=_host(url), answer=answer.status
+                    N_("The image server {server} returned {answer}."), server=_host(url), answer=answer.status
                 )
             if (answer.content_length or 0) > most:
                 raise nonsense(f"it is larger than {format_bytes(most)}")
@@ -280,7 +280,7 @@ class ImageServers:
                 if fresh:
                     break
         raise ImageSourceUnavailable(
-            N_("A file of the image server does not match its published checksum; it was not used.")
+            N_("A file from the image server does not match its published checksum. It was discarded; try again.")
         )
 
     async def _fetch(self, server: str, file: RemoteFile, target: Path, report: Report) -> None:
@@ -330,7 +330,7 @@ class ImageServers:
                 raise _Later(f"it answers {answer.status}")
             if answer.status not in (200, 206):
                 raise ImageSourceUnavailable(
-                    N_("The image server {server} answers {answer}."), server=_host(url), answer=answer.status
+                    N_("The image server {server} returned {answer}."), server=_host(url), answer=answer.status
                 )
             resumed = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
             if answer.status == 206 and not resumed:
@@ -365,7 +365,7 @@ def require_room(directory: Path, missing: int, size: int) -> None:
 def no_room(needed: int, free: int) -> Conflict:
     """The error of a full disk."""
     return Conflict(
-        N_("The host's disk has not enough room for this image: {needed} needed, {free} free."),
+        N_("The host's disk does not have enough space for this image: {needed} needed, {free} free."),
         needed=format_bytes(needed),
         free=format_bytes(free),
     )
@@ -376,7 +376,9 @@ class _Later(Exception):
 
 
 def _wrong_size() -> ImageSourceUnavailable:
-    return ImageSourceUnavailable(N_("A file of the image server has not its published size; it was not used."))
+    return ImageSourceUnavailable(
+        N_("A file from the image server does not have its published size. It was discarded; try again.")
+    )
 
 
 def _host(url: str) -> str:

@@ -95,7 +95,7 @@ class Product:
 
 def nonsense(what: str) -> ImageSourceUnavailable:
     """The error for an index that cannot be read."""
-    return ImageSourceUnavailable(N_("The image server's answer cannot be read: {reason}."), reason=clean(what, 120))
+    return ImageSourceUnavailable(N_("The image server's response cannot be read: {reason}."), reason=clean(what, 120))
 
 
 def safe_path(path: object) -> str | None:

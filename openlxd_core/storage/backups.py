@@ -41,23 +41,23 @@ async def backup(url: str, target: Path, *, replace: bool = False) -> None:
     """
     source = file_of(url)
     if not source.exists():
-        raise ConfigurationError(N_("There is no database {path} yet."), path=str(source))
+        raise ConfigurationError(N_("The database {path} does not exist yet."), path=str(source))
     async with holding.shared(source):
         await asyncio.to_thread(_copy, source, target, replace)
 
 
 def _copy(source: Path, target: Path, replace: bool) -> None:
     if target.is_dir():
-        raise ConfigurationError(N_("{path} is a directory; name a file."), path=str(target))
+        raise ConfigurationError(N_("{path} is a directory. Specify a file."), path=str(target))
     if target.exists() and not target.is_file():  # /dev/null with --force: the copy would take the device's place
-        raise ConfigurationError(N_("{path} is not a regular file; name another."), path=str(target))
+        raise ConfigurationError(N_("{path} is not a regular file. Specify another one."), path=str(target))
     if target.exists() and target.samefile(source):
-        raise ConfigurationError(N_("{path} is the database itself; name another file."), path=str(target))
+        raise ConfigurationError(N_("{path} is the database itself. Specify another file."), path=str(target))
     if os.path.lexists(target) and not replace:
         raise _taken(target)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
     try:
-        with _said(N_("The database cannot be copied to {path}: {reason}."), target, source):
+        with _said(N_("The database cannot be backed up to {path}: {reason}."), target, source):
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             with contextlib.closing(existing(source)) as old, contextlib.closing(sqlite3.connect(partial)) as new:
@@ -65,7 +65,7 @@ def _copy(source: Path, target: Path, replace: bool) -> None:
                 new.execute("PRAGMA journal_mode=DELETE")  # one file, whatever the database itself uses
             wrong = integrity(partial)
             if wrong:
-                raise ConfigurationError(N_("The copy is damaged: {reason}."), reason=wrong[0])
+                raise ConfigurationError(N_("The backup is damaged: {reason}."), reason=wrong[0])
             _sync(partial)
             if replace:
                 partial.replace(target)
@@ -105,7 +105,7 @@ def _put(partial: Path, target: Path) -> None:
 
 def _taken(target: Path) -> AlreadyExists:
     return AlreadyExists(
-        N_("{path} is there already, and was left as it is. Choose another name, or use --force."), path=str(target)
+        N_("{path} already exists and was not changed. Choose another name, or use --force."), path=str(target)
     )
 
 
@@ -159,7 +159,7 @@ def _stage(source: Path, staged: Path) -> None:
             found = applied(staged)
     if not found:
         raise ConfigurationError(
-            N_("{path} is not a sound copy of an OpenLXD database: {reason}."),
+            N_("{path} is not a valid backup of an OpenLXD database: {reason}."),
             path=str(source),
             reason=reason or "it has no tables of ours",
         )

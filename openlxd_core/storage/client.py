@@ -71,7 +71,7 @@ async def patiently(work: Callable[[], Awaitable[T]], file: str, *, again: bool 
 class _Held:
     """The connection while a statement has it.
 
-    Tortoise's own keeps the lock for ever if connecting fails, and goes on with a connection that was dropped while it
+    Tortoise's own never releases the lock if connecting fails, and goes on with a connection that was dropped while it
     waited.
     """
 

@@ -29,7 +29,7 @@ def file_of(url: str) -> Path:
     """The file behind an SQLite URL. Raises ConfigurationError for any other."""
     file = sqlite_file(url)
     if file is None:
-        raise ConfigurationError(N_("This works on an SQLite file; use the database server's own tools."))
+        raise ConfigurationError(N_("This works only on an SQLite file. Use the database server's own tools."))
     return file
 
 
@@ -41,7 +41,7 @@ def make_place(file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if file.exists() and not file.is_file():  # a device would be replaced, a directory never opened
-            raise ConfigurationError(N_("{path} is not a plain file."), path=str(file))
+            raise ConfigurationError(N_("{path} is not a regular file."), path=str(file))
     except OSError as error:
         raise unusable(error.filename or file, error) from None
 

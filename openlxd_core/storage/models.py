@@ -149,7 +149,7 @@ class Image(Model):
     """Published from a container: its owner's and the admins' alone."""
     server = fields.CharField(max_length=500, db_default="")
     product = fields.CharField(max_length=200, db_default="")
-    """Where it came from, so that a newer build is found; empty for what others brought."""
+    """The simplestreams product it came from, to find newer builds; empty for images imported outside OpenLXD."""
     serial = fields.CharField(max_length=50, db_default="")
     created_at = fields.DatetimeField(auto_now_add=True)
     updated_at = fields.DatetimeField(auto_now=True)

@@ -2,7 +2,7 @@
 
 Tortoise's own ``in_transaction`` begins deferred, so two processes that read before they write lose their work
 to "database is locked"; and a task cancelled inside it (somebody closes the TUI while saving) leaves the
-process's only connection locked for ever. So a unit runs in a task of its own, shielded from the caller's
+process's only connection locked until a restart. So a unit runs in a task of its own, shielded from the caller's
 cancellation, between ``BEGIN IMMEDIATE`` and ``COMMIT``. Nothing but the database may be awaited in it.
 """
 
@@ -87,7 +87,7 @@ async def _run(work: Callable[[], Awaitable[T]]) -> T:
         else:
             result = await _other(client, work)
     except IntegrityError as error:
-        raise AlreadyExists(N_("This exists already.")) from error
+        raise AlreadyExists(N_("It already exists.")) from error
     for callback in list(_after_commit):
         callback()
     return result

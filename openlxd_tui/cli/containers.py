@@ -97,5 +97,5 @@ async def _to_the_end(core: Core, actor: Actor, operation: Operation, as_json: b
     elif operation.ended:
         say(done_text(operation))
     else:
-        say(_("This goes on; the services finish it."))
+        say(_("The operation continues; the services finish it."))
     return exits.DONE if operation.ended else exits.TIMED_OUT

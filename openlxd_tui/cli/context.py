@@ -186,7 +186,7 @@ def read_password(from_stdin: bool, *, repeat: bool = True) -> str:
         raise BadRequest(N_("There is no terminal to ask on; use --password-stdin."))
     password = getpass.getpass(_("Password: "))
     if repeat and getpass.getpass(_("Once more: ")) != password:
-        raise BadRequest(N_("The two passwords differ."))
+        raise BadRequest(N_("The two passwords are different."))
     return password
 
 
@@ -199,4 +199,4 @@ def confirm(question: str, yes: bool) -> None:
     sys.stderr.write(question + " [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes", "是"):
-        raise BadRequest(N_("Nothing was done."))
+        raise BadRequest(N_("Nothing was changed."))

@@ -40,7 +40,7 @@ async def backup(
     in_force = settings()
     await bootstrap.backup_database(in_force, file, replace=force)
     hand_over(in_force)
-    say(_("The database was copied to {path}.").format(path=file))
+    say(_("The database was backed up to {path}.").format(path=file))
 
 
 async def restore(
@@ -69,5 +69,5 @@ async def check(*, as_json: Json = False) -> int:
         for problem in problems:
             out(clean(problem))
     else:
-        say(_("The database is sound."))
+        say(_("The database is intact."))
     return exits.FAILED if problems else exits.DONE

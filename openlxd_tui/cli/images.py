@@ -43,7 +43,7 @@ async def remote(
         offers = [offer for offer in core.images.offers(actor, " ".join(text)) if offer.published]
         state = core.images.catalogue_state()
     if state.stale:
-        say(_("The list is an old one: {reason}").format(reason=state.reason))
+        say(_("The list may be out of date: {reason}").format(reason=state.reason))
     if as_json:
         print_json([shapes.offer(offer) for offer in offers])
         return
@@ -115,4 +115,4 @@ async def delete(
         return
     say(_("Image {alias} was deleted.").format(alias=image.alias))
     if image.users:
-        say(_("The containers made from it keep working: {names}").format(names=", ".join(image.users)))
+        say(_("The containers created from it keep working: {names}").format(names=", ".join(image.users)))

@@ -47,7 +47,9 @@ async def system(
     if as_json:
         print_json({"file": path, "username": user.username if user else None, "status": user.status if user else None})
     elif user is None:
-        raise NotFound(N_("The system API key is refused: the admin that it acted as is gone. Name another one."))
+        raise NotFound(
+            N_("The system API key is refused: the admin that it acted as no longer exists. Choose another admin.")
+        )
     elif user.status is not AccountStatus.ACTIVE:
         out(_("{name} (suspended: the key is refused)").format(name=user.username))
     else:

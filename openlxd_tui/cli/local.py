@@ -14,7 +14,7 @@ from openlxd_tui.cli.context import act_as_owner, settings
 async def tui() -> int:
     """Open the admin console here, on this terminal. Whoever may use LXD's socket is its admin."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise OpenLXDError(N_("The console needs a terminal. Elsewhere use the other commands, with --json."))
+        raise OpenLXDError(N_("The console needs a terminal. Without one, use the other commands with --json."))
     in_force = settings()
     require_socket(in_force)
     act_as_owner(in_force)
@@ -37,7 +37,9 @@ def require_socket(in_force: Settings) -> None:
         if path.exists():
             if may_use(path):
                 return
-            raise Forbidden(N_("{path} may not be used by this account. Be root, or in the group lxd."), path=str(path))
+            raise Forbidden(
+                N_('Permission denied: {path}. Run as root, or add this user to the "lxd" group.'), path=str(path)
+            )
 
 
 def log_to_file(in_force: Settings) -> None:

@@ -44,7 +44,7 @@ def up() -> int:
     started = asyncio.run(Supervisor(programs, say).run(announce))
     if not started:
         _say_first_admin(prepared)  # it exists all the same, and its password is known nowhere else
-        raise ConfigurationError(N_("A server could not start; its reason stands above."))
+        raise ConfigurationError(N_("A server could not start. The reason is shown above."))
     say(_("Stopped."))
     return exits.DONE
 
@@ -80,14 +80,16 @@ def _lxd_environment(settings: Settings) -> dict[str, str]:
         return {}
     server = find_lxd(settings)
     if server is None and setup.can_set_up():
-        say(_("There is no LXD on this machine yet; setting one up (OPENLXD_LXD=simulated would do without)."))
+        say(_("LXD is not installed on this machine; installing it (set OPENLXD_LXD=simulated to skip this)."))
         server = setup.set_up(settings, say)
     socket = server.socket if server else settled(settings).lxd_socket
     if socket is None:
-        say(_("There is no LXD here and none can be installed from here: containers are simulated."))
+        say(_("LXD is not installed and cannot be installed automatically: containers are simulated."))
         return {"OPENLXD_LXD": NONE_FOUND}
     if not may_use(socket):
-        raise Forbidden(N_("{path} may not be used by this account. Be root, or in the group lxd."), path=str(socket))
+        raise Forbidden(
+            N_('Permission denied: {path}. Run as root, or add this user to the "lxd" group.'), path=str(socket)
+        )
     return {"OPENLXD_LXD": "socket", "OPENLXD_LXD_SOCKET": str(socket)}
 
 
@@ -146,7 +148,7 @@ def _say_first_admin(prepared: dict[str, Any]) -> None:
     """The first admin's password, once; shown even with ``--quiet``, for it is shown never again."""
     if prepared["password"]:
         _line(_("First admin"), str(prepared["first_admin"]))
-        _line(_("Password"), f"{prepared['password']}   " + _("(shown this once)"))
+        _line(_("Password"), f"{prepared['password']}   " + _("(shown only once)"))
         sys.stdout.flush()
         prepared["password"] = ""
 
@@ -161,7 +163,7 @@ def _containers(lxd: dict[str, Any]) -> str:
     if lxd["kind"] == "simulated":
         return _("simulated: nothing here is a real container")
     if not lxd["reachable"]:
-        return _("LXD is not reachable just now; it is tried again and again")
+        return _("LXD cannot be reached at the moment; retrying")
     return _("real, {kind} {version}").format(kind=str(lxd["kind"]).upper(), version=lxd["version"])
 
 

@@ -94,9 +94,9 @@ class Child:
                 failures = 0 if self._served_since is not None else failures + 1
                 delay = self._delay(failures)
                 sentence = (
-                    _("{name} ended ({status}); it starts again in {seconds} s.")
+                    _("{name} ended ({status}); restarting in {seconds} s.")
                     if delay
-                    else _("{name} ended ({status}); it starts again.")
+                    else _("{name} ended ({status}); restarting.")
                 )
                 self._say(sentence.format(name=self.program.name, status=_describe(status), seconds=delay))
                 await asyncio.sleep(delay)

@@ -49,7 +49,7 @@ async def add(
     if as_json:
         print_json({**shapes.user(user), "api_key": user.api_key})
     else:
-        say(_("Account {name} was created. Its API key is shown this once:").format(name=user.username))
+        say(_("Account {name} was created. Its API key is shown only once:").format(name=user.username))
         out(user.api_key)
 
 

@@ -79,5 +79,5 @@ class Filtering(Page):
     def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
         """Without a filter there is none to clear."""
         if action == "clear":
-            return Message(N_("No filter is set. Press q to leave."))
+            return Message(N_("No filter is set. Press q to quit."))
         return super().why_not(action, parameters)

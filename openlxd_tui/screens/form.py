@@ -42,7 +42,7 @@ class Form(Dialog[Result]):
     # What a form brings
 
     def title_text(self) -> str:
-        """What stands above the fields."""
+        """The lines above the fields."""
         return _(self.TITLE_TEXT)
 
     def explanation_text(self) -> str:

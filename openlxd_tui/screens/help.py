@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 WORDS: tuple[str, ...] = (
     N_("A container is a small Linux machine of your own. You start, stop and delete it here, and you are root in it."),
-    N_("What takes longer goes on by itself: you may leave, and find it done when you come back."),
-    N_("A shell ends with exit or Ctrl-D and brings you back here."),
+    N_("Long operations continue on their own. You can quit, and see the result when you come back."),
+    N_("Type exit or press Ctrl-D in a shell to come back here."),
 )
 
 

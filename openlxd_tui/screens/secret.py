@@ -36,9 +36,9 @@ class Secret(Dialog[None]):
             yield Words(
                 _(N_("c copies it, where your terminal allows that; else select it with Shift and the mouse.")), "quiet"
             )
-            yield Words(_(N_("⏎ puts it away for good")), "quiet")
+            yield Words(_(N_("⏎ closes it permanently")), "quiet")
 
     def action_copy(self) -> None:
         """To the clipboard of the person's terminal."""
         self.app.copy_to_clipboard(self._secret)
-        self.session.notify(_(N_("Sent to your terminal's clipboard.")))
+        self.session.notify(_(N_("Copied to your terminal's clipboard.")))

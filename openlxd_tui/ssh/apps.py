@@ -117,7 +117,7 @@ async def run(app: App[Any], session: ConsoleSession) -> int:
         log.error("app_crashed", reference=reference, user=session.actor.username, exc_info=app._exception)
         session.farewell(
             Message(
-                N_("Something went wrong on our side, and this session has ended. Reference: {reference}"),
+                N_("An internal error ended this session. Connect again, or report it with reference {reference}."),
                 {"reference": reference},
             )
         )

@@ -313,10 +313,10 @@ class SshServer(asyncssh.SSHServer):
         if self._ending is not None:
             raise _not_allowed(N_("The connection is closing."))
         if len(self.sessions) >= limits.SESSIONS_PER_CONNECTION:
-            raise _not_allowed(N_("This connection holds as many sessions as it may."))
+            raise _not_allowed(N_("This connection has reached its limit of sessions."))
         if not self._limits.open_session(self.tenant):
             log.info("session_refused", user=actor.username, address=self._address)
-            raise _not_allowed(N_("You have as many sessions open as you may. Close one and try again."))
+            raise _not_allowed(N_("You have reached your limit of open sessions. Close one and try again."))
         session = ConsoleSession(self._console, self, actor)
         self.sessions.add(session)
         return session
@@ -329,19 +329,19 @@ class SshServer(asyncssh.SSHServer):
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
         """No."""
-        raise _not_allowed(N_("Forwarding is not offered here."))
+        raise _not_allowed(N_("Port forwarding is not supported."))
 
     def unix_connection_requested(self, dest_path: str) -> Any:
         """No."""
-        raise _not_allowed(N_("Forwarding is not offered here."))
+        raise _not_allowed(N_("Port forwarding is not supported."))
 
     def tun_requested(self, unit: int | None) -> Any:
         """No."""
-        raise _not_allowed(N_("Tunnels are not offered here."))
+        raise _not_allowed(N_("Tunnels are not supported."))
 
     def tap_requested(self, unit: int | None) -> Any:
         """No."""
-        raise _not_allowed(N_("Tunnels are not offered here."))
+        raise _not_allowed(N_("Tunnels are not supported."))
 
     def server_requested(self, listen_host: str, listen_port: int) -> bool:
         """No."""

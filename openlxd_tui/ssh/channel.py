@@ -13,7 +13,7 @@ from asyncssh.constants import MSG_CHANNEL_CLOSE
 SERVER_VERSION = "OpenSSH_compatible_OpenLXD"
 """How we greet. OpenSSH's client tells a server that its output has nobody left to read it (``… exec web1 -- yes |
 head -1``) by the request ``eow@openssh.com``, and sends that only where the name begins with ``OpenSSH`` (compat.c).
-Otherwise it reads and throws away for ever, and the command in the container never ends."""
+Otherwise it reads and discards without end, and the command in the container never ends."""
 
 for _name in ("_process_close", "_discard_recv", "_packet_handlers", "_process_signal_request"):
     if not hasattr(asyncssh.SSHServerChannel, _name):

@@ -90,7 +90,7 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
 
     def subsystem_requested(self, subsystem: str) -> bool:
         """None is offered here yet; the client is told so on its standard error."""
-        self._say_error(_("The subsystem {name} is not offered here.").format(name=clean(subsystem, 40)))
+        self._say_error(_("The subsystem {name} is not supported.").format(name=clean(subsystem, 40)))
         return False
 
     def session_started(self) -> None:

@@ -126,7 +126,7 @@ class KeyReader:
                 at = end
                 continue
             length = self._sequence_length(text, at)
-            if length == 0:  # unfinished: wait for the rest, but not for ever more of it
+            if length == 0:  # unfinished: wait for the rest, but only up to a limit
                 rest = text[at:]
                 self._held = rest if len(rest) <= _HELD_MAX else rest[:4]
                 return

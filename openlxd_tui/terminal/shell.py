@@ -56,7 +56,7 @@ class SessionShell:
             return ShellResult(error=error.message)
         except Exception:
             log.exception("shell_broken", container=container_name)
-            return ShellResult(error=Message(N_("The shell broke off.")))
+            return ShellResult(error=Message(N_("The shell ended unexpectedly.")))
         finally:
             await asyncio.shield(asyncio.ensure_future(session.close()))
             self._terminal.write(RESET_TERMINAL)

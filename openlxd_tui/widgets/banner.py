@@ -31,7 +31,7 @@ class Banner(Notice):
             return _(N_("Enlarge the terminal")), "warn"
         state = self.session.core.lxd_status.state
         if not state.reachable and (state.reason or state.kind):
-            text = _(N_("LXD is unreachable. Containers go on running; changes wait until it is back."))
+            text = _(N_("LXD is unreachable. Containers keep running; changes are possible again when LXD is back."))
             if self.session.actor.is_admin and state.reason:
                 text += f" ({clean(state.reason, 120)})"
             return text, "bad"

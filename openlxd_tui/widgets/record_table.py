@@ -44,7 +44,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         Binding("home,g", "jump(0)", N_("First"), show=False),
         Binding("end,G", "jump(-1)", N_("Last"), show=False),
         Binding("o", "sort_next", N_("Sort"), show=False),
-        Binding("O", "sort_turn", N_("Turn the order"), show=False),
+        Binding("O", "sort_turn", N_("Reverse sort"), show=False),
         Binding("C", "columns", N_("Columns"), show=False),
     ]
     ALLOW_SELECT = False
@@ -295,7 +295,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         """Sort by the next visible column that can be sorted by."""
         keys = [column.key for column, _width in self._places() if column.sort] + [""] * self._own_order
         if keys in ([], [self.sort_key]):
-            self.app.notify(_(N_("This table has one order only; O turns it round.")))
+            self.app.notify(_(N_("This table has only one sort order. Press O to reverse it.")))
             return
         at = keys.index(self.sort_key) if self.sort_key in keys else -1
         self._sort_by(keys[(at + 1) % len(keys)])

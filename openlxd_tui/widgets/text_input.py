@@ -62,7 +62,7 @@ class TextInput(Input):
             self.refuse(next(iter(error.fields.values()), error.message))
             return
         if not text:
-            self.refuse(Message(N_("The clipboard holds no text.")))
+            self.refuse(Message(N_("The clipboard contains no text.")))
             return
         start, end = sorted(self.selection)
         if self.max_length and len(self.value) - (end - start) + len(text) > self.max_length:
@@ -77,7 +77,7 @@ class TextInput(Input):
 
     def restricted(self) -> None:
         """Say why a typed character was not taken; Textual rings the bell."""
-        self.refuse(Message(N_("At most {limit} characters fit here."), {"limit": self.max_length}))
+        self.refuse(Message(N_("At most {limit} characters are allowed."), {"limit": self.max_length}))
 
     def refuse(self, message: Message) -> None:
         """Say why something was not taken: beside the field, or as a toast where there is no field around it."""

@@ -60,7 +60,7 @@ STEPS: list[tuple[str, str, dict[str, Any] | None, str]] = [
     ("POST", "/users/1/suspend", {"reason": "x"}, "Account alice was suspended."),
     ("POST", "/users/1/activate", None, "Account alice was reactivated."),
     ("POST", "/users/1/password", {"password": "another horse"}, "The password of alice was changed."),
-    ("POST", "/users/1/regenerate-key", None, "A new API key was made for account 1"),
+    ("POST", "/users/1/regenerate-key", None, "A new API key was created for account 1"),
     ("DELETE", "/users/1", None, "Account alice was deleted."),
     ("GET", "/containers", None, "OK"),
 ]

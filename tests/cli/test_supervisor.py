@@ -58,7 +58,7 @@ class Up:
 
 
 async def test_a_child_that_is_killed_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGKILL one: it starts again, the other goes on untouched, and somebody is told."""
+    """SIGKILL one: restarting, the other goes on untouched, and somebody is told."""
     monkeypatch.setattr(supervisor, "BACKOFF_SECONDS", (0.01,))
     up = Up(_program("ssh", SERVES), _program("api", SERVES))
     await eventually(lambda: bool(up.ready), "both ready")

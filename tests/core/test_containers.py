@@ -173,8 +173,8 @@ async def test_what_is_past_the_quota_is_refused_with_the_figures(core: Core, al
     """Asked, left and limit are named; nothing is reserved."""
     for wish, text in (
         ({"cpu": 5}, "5 CPUs asked, 4 left of your 4"),
-        ({"memory": "5GiB"}, "5 GiB of memory asked, 4 GiB left"),
-        ({"disk": "100GiB"}, "100 GiB of disk asked, 40 GiB left"),
+        ({"memory": "5GiB"}, "5 GiB of memory requested, 4 GiB left"),
+        ({"disk": "100GiB"}, "100 GiB of disk requested, 40 GiB left"),
     ):
         with pytest.raises(QuotaExceeded, match=text):
             await create(core, alice, **wish)
@@ -307,7 +307,7 @@ async def test_a_failed_create_is_undone_and_can_be_retried(core: Core, alice: A
     assert str(container.error) == "LXD says: no cgroup"
     assert await names_in(lxd) == []
     assert (await core.quotas.get(alice)).used == Quota(0, 0, 0, 0, 0, 0)
-    with pytest.raises(Conflict, match="could not be made"):
+    with pytest.raises(Conflict, match="could not be created"):
         await core.containers.start(alice, "web1")
     again = await finish(core, await core.containers.retry(alice, "web1"))
     assert again.status is OperationStatus.DONE

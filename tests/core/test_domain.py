@@ -117,7 +117,7 @@ def test_a_quota_names_what_is_missing() -> None:
     check_fits(quota, used, Quota(1, 1, 1024, 1024, 0, 0))
     with pytest.raises(QuotaExceeded, match="2 CPUs asked, 1 left of your 4"):
         check_fits(quota, used, Quota(1, 2, 1024, 1024, 0, 0))
-    with pytest.raises(QuotaExceeded, match="4 GiB of memory asked, 3 GiB left of your 4 GiB"):
+    with pytest.raises(QuotaExceeded, match="4 GiB of memory requested, 3 GiB left of your 4 GiB"):
         check_fits(quota, used, Quota(1, 1, 4096, 1024, 0, 0))
     with pytest.raises(QuotaExceeded, match="2 containers"):
         check_fits(quota, Quota(2, 0, 0, 0, 0, 0), Quota(1, 1, 1, 1, 0, 0))

@@ -29,7 +29,7 @@ async def create(core: Core, actor: Actor, name: str = "web1", image: str = "deb
 
 @pytest.fixture
 async def failed(core: Core, alice: Actor, lxd: FaultyLxd) -> int:
-    """Alice's web1, which could not be made; its row's id."""
+    """Alice's web1, which could not be created; its row's id."""
     lxd.fail_next("start", REFUSED)
     assert (await create(core, alice)).status is OperationStatus.FAILED
     container = await core.containers.get(alice, "web1")
@@ -162,7 +162,7 @@ async def test_a_container_that_was_made_and_that_lxd_calls_broken_is_not_made_a
     await models.Container.filter(name="web1").update(status="error", operation_id="")
     with pytest.raises(AlreadyExists):
         await core.containers.create(alice, "web1", "debian/12", 1, 512, 5120)
-    with pytest.raises(Conflict, match="could not be made"):
+    with pytest.raises(Conflict, match="could not be created"):
         await core.containers.retry(alice, "web1")
     assert await lxd.instance(project_name(alice.user_id or 0), "web1")
 

@@ -251,7 +251,7 @@ async def test_a_private_mirror_is_believed_by_its_ca_alone(tmp_path: Path, lxd:
      ("http://8.8.8.8", False), ("https://", False), ("https://x:99999999", False)],
 )  # fmt: skip
 def test_servers_speak_https_or_are_near(url: str, good: bool) -> None:
-    """A list that nothing vouches for must not cross a network that is not ours."""
+    """A list that nothing vouches for must not cross a network that OpenLXD does not manage."""
     if good:
         load_settings({"images_url": url}, environment={})
     else:

@@ -54,7 +54,7 @@ MISTAKES = [
     ("resize web1", 2, "Usage: resize NAME"),
     ("resize web1 --disk 512MiB", 2, "not shrink"),
     ("resize web1 --cpu 99", 5, "98 CPUs asked"),
-    ("retry web1", 6, "could not be made"),
+    ("retry web1", 6, "could not be created"),
 ]
 
 

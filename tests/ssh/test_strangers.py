@@ -102,7 +102,7 @@ async def test_three_hundred_sessions_on_one_connection_end_at_ten(tmp_path: Pat
         refused = [answer for answer in answers if isinstance(answer, BaseException)]
         assert len(refused) == 290
         assert all(isinstance(answer, asyncssh.ChannelOpenError) for answer in refused)
-        assert {str(answer) for answer in refused} == {"This connection holds as many sessions as it may."}
+        assert {str(answer) for answer in refused} == {"This connection has reached its limit of sessions."}
         assert rig.console.limits.sessions == 10
 
 

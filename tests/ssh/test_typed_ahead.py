@@ -309,7 +309,7 @@ async def test_escape_and_ctrl_c_do_not_wait_long(rig: Rig, monkeypatch: pytest.
         screen.type(b"nabc")
         await asyncio.sleep(0.4)
         screen.type(b"\x03")
-        await screen.reads("Press q to leave")
+        await screen.reads("Press q to quit")
         screen.type(b"?")
         await on_screen(rig, HelpPage)
 

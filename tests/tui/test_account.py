@@ -89,7 +89,7 @@ async def test_the_password_is_changed_with_the_old_one(core: FakeCore, make_app
         await pilot.press(*"old-secret", "tab", *"short", "ctrl+s")
         await until(pilot, lambda: "A password has at" in screen_text(app))
         await pilot.press(*"-no-more", "tab", *"short-no-mor", "ctrl+s")
-        await until(pilot, lambda: "The two are not the same." in screen_text(app))
+        await until(pilot, lambda: "The two entries are different." in screen_text(app))
         assert "short" not in screen_text(app)
         assert core.calls == []
         app.screen.query_one("#again", Input).value = "short-no-more"

@@ -255,7 +255,7 @@ async def test_the_help_names_every_key(make_app: MakeApp) -> None:
         await pilot.press("question_mark")
         await until(pilot, lambda: "Everywhere" in screen_text(app))
         text = screen_text(app)
-        for words in ("Shell", "Try again", "Suspend", "Add an SSH key", "Chinese / English", "Page down"):
+        for words in ("Shell", "Try again", "Suspend", "Add an SSH key", "中文 / English", "Page down"):
             assert words in text, words
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, ContainersPage))

@@ -126,7 +126,7 @@ async def test_admins_hand_over_what_nobody_owns(core: FakeCore, make_app: MakeA
         assert "alice" in screen_text(app)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: core.calls == [("adopt", "default", "jenkins", "alice")])
-        await until(pilot, lambda: "Every instance of LXD belongs to somebody." in screen_text(app))
+        await until(pilot, lambda: "Every LXD instance has an owner." in screen_text(app))
         await pilot.press("escape")
         await until(pilot, lambda: "jenkins" in page(app).table.records())
 

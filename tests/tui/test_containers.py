@@ -205,7 +205,7 @@ async def test_an_operation_shows_how_far_it_is_and_how_it_ended(core: FakeCore,
 async def test_errors_of_the_service_are_said(core: FakeCore, make_app: MakeApp) -> None:
     """A refusal is one sentence."""
     core.add(container("web1", State.STOPPED))
-    core.fails = Busy("Another operation on {name} is under way. Wait until it is done.", name="web1")
+    core.fails = Busy("Another operation on {name} is in progress. Wait until it is done.", name="web1")
     app = make_app(language="zh")
     async with app.run_test() as pilot:
         await until(pilot, lambda: page(app).table.rows)
@@ -319,10 +319,10 @@ async def test_the_shell_is_lent_the_terminal(core: FakeCore, make_app: MakeApp,
         await pilot.press("enter")
         await until(pilot, lambda: shell.asked)
         assert shell.asked == ["web1"]
-        shell.result = ShellResult(error=Message("The shell broke off."))
+        shell.result = ShellResult(error=Message("The shell ended unexpectedly."))
         await pilot.press("e")
         await until(pilot, lambda: toasts(app))
-        assert toasts(app) == ["The shell broke off."]
+        assert toasts(app) == ["The shell ended unexpectedly."]
         assert app._batch_count == 0
         await pilot.press("down", "enter")
         await until(pilot, lambda: len(toasts(app)) == 2)

@@ -125,7 +125,7 @@ MOMENTS: dict[str, Moment] = {
     "images-importing": Moment(importing, ("3",), shows="alpine"),
     "images-here": Moment(images, ("3", "tab"), shows="debian/12"),
     "images-nothing": Moment(bare_images, ("3",), shows="Images"),
-    "images-nothing-here": Moment(bare_images, ("3", "tab"), shows="No image is here yet."),
+    "images-nothing-here": Moment(bare_images, ("3", "tab"), shows="There are no images on this host yet."),
     "help": Moment(nothing, ("4",), shows="Everywhere", everywhere=True),
     "users-none": Moment(lambda core: core.users.clear(), ("5",), actor=ADMIN, shows="No accounts yet."),
     "users-active": Moment(accounts(AccountStatus.ACTIVE), ("5",), actor=ADMIN, shows="alice@", everywhere=True),

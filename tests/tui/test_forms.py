@@ -156,14 +156,14 @@ async def test_a_paste_is_taken_whole_or_refused_in_words(core: FakeCore, make_a
         assert "pasted" not in note(app, "name"), "the complaint goes with the next edit"
         await paste(app, pilot, "".join(rng.choices(string.ascii_lowercase, k=rng.randrange(97, 5000))))
         assert name.value == "web1x"
-        assert "at most 100 characters fit here" in note(app, "name")
+        assert "at most 100 characters are allowed" in note(app, "name")
         await paste(app, pilot, ending * 3)
-        assert note(app, "name") == "✗ The clipboard holds no text."
+        assert note(app, "name") == "✗ The clipboard contains no text."
         name.select_all()
         await paste(app, pilot, "a" * 100)
         assert name.value == "a" * 100, "what fits in place of the selection is taken"
         await pilot.press("b")
-        assert note(app, "name") == "✗ At most 100 characters fit here."
+        assert note(app, "name") == "✗ At most 100 characters are allowed."
 
 
 async def test_a_wrapped_key_is_pasted_whole(core: FakeCore, make_app: MakeApp) -> None:

@@ -13,7 +13,13 @@ from tests.tui.test_containers import page, screen_text, until
 
 @pytest.mark.parametrize(
     ("keys", "first"),
-    [((), "Shell"), (("2",), "Change password"), (("3",), "Import"), (("5",), "Set password"), (("v",), "Take one")],
+    [
+        ((), "Shell"),
+        (("2",), "Change password"),
+        (("3",), "Import"),
+        (("5",), "Set password"),
+        (("v",), "Take snapshot"),
+    ],
 )
 async def test_this_screens_keys_come_first(
     core: FakeCore, make_app: MakeApp, keys: tuple[str, ...], first: str

@@ -127,7 +127,7 @@ async def test_the_details_tell_everything(stocked: FakeCore, make_app: MakeApp)
             assert words in text, words
         await pilot.press("u")
         page.offers.seek("debian/10")
-        await until(pilot, lambda: "No image server builds it any more." in screen_text(app))
+        await until(pilot, lambda: "No image server publishes it any more." in screen_text(app))
         assert "Its security updates ended on" in screen_text(app)
 
 
@@ -197,10 +197,10 @@ async def test_what_may_not_be_imported_is_refused_in_words(stocked: FakeCore, m
     async with app.run_test(size=(120, 30)) as pilot:
         page = await enter(app, pilot)
         page.offers.seek("ubuntu/22.04")
-        stocked.fails = Forbidden("Only admins import images here. Ask one of them for it.")
+        stocked.fails = Forbidden("Only admins can import images here. Ask an admin for it.")
         await pilot.press("i")
         await until(pilot, lambda: toasts(app))
-        assert toasts(app) == ["Only admins import images here. Ask one of them for it."]
+        assert toasts(app) == ["Only admins can import images here. Ask an admin for it."]
         assert page._progress == {}
         await pilot.press("u")
         page.offers.seek("centos/7")
@@ -250,7 +250,7 @@ async def test_delete_warns_and_wants_the_name_typed(stocked: FakeCore, make_app
         page = await enter(app, pilot)
         page.offers.seek("debian/12")
         await pilot.press("d")
-        await until(pilot, lambda: "Containers made from it: web1. They keep" in screen_text(app))
+        await until(pilot, lambda: "Containers created from it: web1. They keep" in screen_text(app))
         await pilot.press(*"debian/1", "enter")
         assert stocked.calls == []
         await pilot.press("2", "enter")
@@ -277,7 +277,7 @@ async def test_a_tenant_deletes_their_own_image(stocked: FakeCore, make_app: Mak
         await pilot.press("tab", "end")
         assert page.alias == "private/alice/mine"
         await pilot.press("d")
-        await until(pilot, lambda: "Nobody else has it" in screen_text(app))
+        await until(pilot, lambda: "There is no other copy" in screen_text(app))
         await pilot.press(*"private/alice/mine", "enter")
         await until(pilot, lambda: stocked.calls == [("delete_image", "private/alice/mine")])
 
@@ -336,7 +336,7 @@ async def test_a_stale_catalogue_says_so(stocked: FakeCore, make_app: MakeApp) -
     async with app.run_test(size=(100, 30)) as pilot:
         await enter(app, pilot)
         assert "▲ read 7 h ago" in screen_text(app)
-        assert "An old copy is shown: No answer." in screen_text(app)
+        assert "The catalogue may be out of date: No answer." in screen_text(app)
         assert "\x1b" not in screen_text(app)
         await pilot.press("ctrl+r")
         await until(pilot, lambda: "read 0 s ago" in screen_text(app))
@@ -346,7 +346,7 @@ async def test_a_stale_catalogue_says_so(stocked: FakeCore, make_app: MakeApp) -
 @pytest.mark.parametrize(
     ("servers", "state", "words"),
     [
-        ([], CatalogueState(None, False, "", 0), "The operator names one with OPENLXD_IMAGES_URL."),
+        ([], CatalogueState(None, False, "", 0), "The operator sets one with OPENLXD_IMAGES_URL."),
         (["https://a.example"], CatalogueState(None, True, "It does not answer.", 0), "^r  asks again"),
     ],
     ids=["no server", "server away"],
@@ -399,7 +399,7 @@ async def test_publishing_names_the_image(core: FakeCore, make_app: MakeApp) -> 
         await until(pilot, lambda: "Image of web1" in screen_text(app))
         await pilot.press(*"mine", "enter")
         await until(pilot, lambda: core.calls == [("publish", "web1", "mine", None)])
-        await until(pilot, lambda: "Making the image" in screen_text(app))
+        await until(pilot, lambda: "Creating the image" in screen_text(app))
 
 
 def counts(app: OpenLXDApp) -> str:

@@ -168,8 +168,8 @@ async def test_a_failing_server_is_told_with_the_old_copy(core: Core, server: Im
         for path in (INDEX, PRODUCTS):
             server.break_(path, "status", at=500)
         await pilot.press("ctrl+r")
-        await until(pilot, lambda: "An old copy is shown:" in screen_text(app))
+        await until(pilot, lambda: "The catalogue may be out of date:" in screen_text(app))
         assert "alpine/3.19" in screen_text(app)
         server.faults.clear()
         await pilot.press("ctrl+r")
-        await until(pilot, lambda: "An old copy is shown:" not in screen_text(app))
+        await until(pilot, lambda: "The catalogue may be out of date:" not in screen_text(app))

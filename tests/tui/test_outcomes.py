@@ -78,17 +78,23 @@ async def test_snapshots_that_go_along_are_named(core: FakeCore, make_app: MakeA
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: page(app).table.rows)
         await pilot.press(key)
-        await until(pilot, lambda: "web1?" in screen_text(app) and "Its snapshot goes with it: only." in explained(app))
+        await until(
+            pilot, lambda: "web1?" in screen_text(app) and "Its snapshot is deleted with it: only." in explained(app)
+        )
         await pilot.press("escape")
         core.snapshots.add("web1", "two\x1b[2J[/]")
         await pilot.press(key)
-        await until(pilot, lambda: "web1?" in screen_text(app) and "Its 2 snapshots go with it:" in explained(app))
+        await until(
+            pilot, lambda: "web1?" in screen_text(app) and "Its 2 snapshots are deleted with it:" in explained(app)
+        )
         assert "only, two[2J[/]." in explained(app)
         await pilot.press("escape")
         for number in range(3, 10):
             core.snapshots.add("web1", f"number-{number}-" + "x" * 30)
         await pilot.press(key)
-        await until(pilot, lambda: "web1?" in screen_text(app) and "Its 9 snapshots go with it:" in explained(app))
+        await until(
+            pilot, lambda: "web1?" in screen_text(app) and "Its 9 snapshots are deleted with it:" in explained(app)
+        )
         assert "number-6" in explained(app)
         assert "number-7" not in explained(app)
         assert explained(app).endswith("3 more.")

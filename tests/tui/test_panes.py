@@ -197,6 +197,11 @@ def test_words_are_kept_together_and_chinese_is_broken_anywhere() -> None:
         cell: Cell = ((text, "text"),)
         return ["".join(part for part, _tint in line).rstrip() for line in wrap(cell, width)]
 
-    assert lines("changes wait until it is back", 12) == ["changes wait", "until it is", "back"]
+    assert lines("changes are possible again when LXD is back", 12) == [
+        "changes are",
+        "possible",
+        "again when",
+        "LXD is back",
+    ]
     assert lines("无法连接 LXD，稍后再试", 10) == ["无法连接", "LXD，稍后", "再试"]
     assert lines("x" * 25, 10) == ["x" * 10, "x" * 10, "x" * 5]

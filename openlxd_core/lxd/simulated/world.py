@@ -65,7 +65,7 @@ class World:
         return self._path is not None
 
     def look(self) -> State:
-        """The state as it is now; not to be changed."""
+        """The current state. Callers must not change it."""
         if self._path is not None:
             try:
                 found = os.stat(self._path)

@@ -78,7 +78,7 @@ class Imports:
     def _require_allowed(self, actor: Actor) -> None:
         require(actor, Action.IMAGE_IMPORT)
         if not actor.is_admin and self._settings.tenant_import == "off":
-            raise Forbidden(N_("Only admins import images here. Ask one of them for it."))
+            raise Forbidden(N_("Only admins can import images here. Ask an admin for it."))
 
     async def _join(self, actor: Actor, active: models.Operation) -> None:
         askers = active.args.get("askers", [])
@@ -90,16 +90,18 @@ class Imports:
         assert actor.user_id is not None
         mine = models.Operation.filter(kind=Kind.IMPORT.value, user_id=actor.user_id, status__in=_ACTIVE)
         if await mine.count() >= TENANT_AT_ONCE:
-            raise Busy(N_("You have {count} imports under way already. Wait for one."), count=TENANT_AT_ONCE)
+            raise Busy(
+                N_("You already have {count} imports in progress. Wait until one is done."), count=TENANT_AT_ONCE
+            )
         already = await models.Image.filter(alias=offer.alias).first()
         if already is not None and already.fingerprint:
             if not already.product:
-                raise AlreadyExists(N_("There is an image {alias} already."), alias=offer.alias)
+                raise AlreadyExists(N_("Image {alias} already exists."), alias=offer.alias)
             return  # it is here for everybody: a newer build takes nobody's room
         left = await tenant_image_room(actor.user_id, self._settings)
         if offer.size_bytes > left:
             raise QuotaExceeded(
-                N_("{asked} asked for this image, {left} left of the {limit} that your images may take."),
+                N_("This image needs {asked}; {left} of the {limit} for your images is left."),
                 asked=format_bytes(offer.size_bytes), left=format_bytes(max(0, left)),
                 limit=self._settings.tenant_images,
             )  # fmt: skip

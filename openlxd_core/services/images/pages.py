@@ -84,7 +84,9 @@ def offer_page(offers: Sequence[Offer], wanted: OfferFilter, part: Part, offset:
         raise ValidationFailed.of("offset", N_("Send a cursor or an offset, not both."))
     if (part.sort or BEST) != BEST:
         if offset:
-            raise ValidationFailed.of("offset", N_("An offset goes with the order of the search only. Use a cursor."))
+            raise ValidationFailed.of(
+                "offset", N_("An offset works only with the default order of a search. Use a cursor.")
+            )
         return page_of(fitting, OFFERS, part), len(fitting)
     of, begin = f"offers:{BEST}", offset
     if part.after:

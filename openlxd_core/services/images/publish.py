@@ -83,11 +83,9 @@ class Publishing:
         if not snapshot and row.status != State.STOPPED and not row.operation_id:
             raise Conflict(N_("Stop {name} first, or publish one of its snapshots."), name=row.name)
         if await models.Image.filter(alias=alias).exclude(status=ImageStatus.FAILED.value).exists():
-            raise AlreadyExists(N_("There is an image {alias} already."), alias=alias)
+            raise AlreadyExists(N_("Image {alias} already exists."), alias=alias)
         if await tenant_image_room(row.user_id, self._settings) <= 0:
-            raise QuotaExceeded(
-                N_("Your images take all the {limit} that they may."), limit=self._settings.tenant_images
-            )
+            raise QuotaExceeded(N_("Your images use all of their {limit}."), limit=self._settings.tenant_images)
         args = {"alias": alias, "snapshot": snapshot, "status": row.status}
         begun = await self._operations.begin(actor, Kind.PUBLISH, row, args)
         image = await models.Image.filter(alias=alias).first() or models.Image(alias=alias)

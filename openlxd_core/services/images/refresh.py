@@ -68,7 +68,7 @@ class Refresher:
                     failed = failed or error.message
                 except Exception:
                     log.exception("image_server_failed", server=url)
-                    failed = failed or Message(N_("The image server's answer could not be used."))
+                    failed = failed or Message(N_("The image server's response cannot be used."))
             await _store(failed)
         finally:
             lock.release()

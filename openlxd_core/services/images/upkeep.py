@@ -50,7 +50,7 @@ class ImageUpkeep:
         self._updated_from: datetime | None = None
 
     async def run(self) -> None:
-        """Do it for ever."""
+        """Run the upkeep until cancelled."""
         listener = asyncio.create_task(self._listen())
         try:
             while True:
@@ -94,7 +94,7 @@ class ImageUpkeep:
         await self._imports.sweep()
         self._catalogue.refresh_if_due()  # not waited for: a slow server must not keep the rows from following LXD
         fetched_at = self._catalogue.state().fetched_at
-        if self._updated_from != fetched_at:  # once for each list: one that fails is not tried for ever
+        if self._updated_from != fetched_at:  # once for each list: one that fails is not retried endlessly
             self._updated_from = fetched_at
             await self._images.update_imported()
         if self._live.state.reachable:

@@ -114,7 +114,7 @@ class ContainerHandler(Handler):
 
     @transaction
     async def _close(self, operation_id: str) -> None:
-        await self._operations.end(operation_id, NotFound(N_("The container is gone.")))
+        await self._operations.end(operation_id, NotFound(N_("The container no longer exists.")))
 
     async def before_end(self, job: Job, error: OpenLXDError | None) -> None:
         """Ask LXD how the container is now."""
@@ -147,5 +147,7 @@ class ContainerHandler(Handler):
 
 def too_often(error: OpenLXDError | None = None) -> Conflict:
     """The error of an operation that was cut short again and again."""
-    reason = error or LxdRefused(N_("it never finished"))
-    return Conflict(N_("LXD was lost several times in the middle of this: {reason}"), reason=str(reason))
+    reason = error or LxdRefused(N_("it did not finish"))
+    return Conflict(
+        N_("The connection to LXD was lost several times during this operation: {reason}"), reason=str(reason)
+    )

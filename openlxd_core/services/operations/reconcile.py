@@ -86,7 +86,7 @@ class Reconciler:
         self._wake.set()
 
     async def run(self) -> None:
-        """Reconcile for ever, once this process is the one to do it."""
+        """Wait for the lock that one process holds, then reconcile until cancelled."""
         listener = asyncio.create_task(self._follow_operations())
         rounds = 0
         try:

@@ -140,7 +140,7 @@ class Runner:
             error = failure
         except Exception:
             log.exception("operation_failed", operation=job.operation.id, kind=job.operation.kind)
-            error = OpenLXDError(N_("Something went wrong inside OpenLXD; the operator's log says what."))
+            error = OpenLXDError(N_("Internal error in OpenLXD. The operator's log has the details."))
         if error is not None:
             try:
                 await self._until_lxd(job, handler.undo)

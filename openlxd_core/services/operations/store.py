@@ -135,7 +135,7 @@ class Operations:
         Raises Busy.
         """
         if container.operation_id:
-            raise Busy(N_("Another operation on {name} is under way. Wait until it is done."), name=container.name)
+            raise Busy(N_("Another operation on {name} is in progress. Wait until it is done."), name=container.name)
         begun = await self.begin_on(actor, kind, container.name, container.user_id, args)
         container.operation_id = begun.operation.id
         container.error = None
@@ -199,7 +199,7 @@ class Operations:
         if Kind(row.kind) not in CANCELLABLE:
             raise Conflict(N_("This cannot be cancelled once it has begun."))
         if row.stage == "import":
-            raise Conflict(N_("It is too late to cancel: LXD is taking the image in."))
+            raise Conflict(N_("It is too late to cancel: LXD is already importing the image."))
         askers = [asker for asker in row.args.get("askers", []) if asker != actor.user_id]
         if not actor.is_admin and askers:
             row.args = {**row.args, "askers": askers}

@@ -22,7 +22,7 @@ class PasswordForm(Form[bool | None]):
     def fields(self) -> Sequence[Field]:
         """Old, new, again."""
         return [
-            Field("old", _(N_("Old password")), secret=True, hint=_(N_("as it is now"))),
+            Field("old", _(N_("Old password")), secret=True, hint=_(N_("current password"))),
             Field("password", _(N_("New password")), secret=True, hint=_(N_("8 characters or more"))),
             Field("again", _(N_("Again")), secret=True, hint=_(N_("the new one once more"))),
         ]
@@ -38,13 +38,13 @@ class PasswordForm(Form[bool | None]):
 
 
 def _no_old(values: Mapping[str, str]) -> dict[str, Message]:
-    return {} if values["old"] else {"old": Message(N_("Your password as it is now is needed."))}
+    return {} if values["old"] else {"old": Message(N_("Enter your current password."))}
 
 
 def not_again(values: Mapping[str, str]) -> dict[str, Message]:
     """The second time it was typed differently."""
     same = values["password"] == values["again"]
-    return {} if same else {"again": Message(N_("The two are not the same."))}
+    return {} if same else {"again": Message(N_("The two entries are different."))}
 
 
 class KeyForm(Form[SshKey | None]):

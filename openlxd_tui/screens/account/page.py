@@ -57,7 +57,7 @@ class WhoAmI(Widget):
         if (user := self._user) is None:
             text.append(_(N_("Reading…")), style_for(self.app, "faint"))
             return text
-        never_shown = _(N_("never shown to anybody; K makes a new one"))
+        never_shown = _(N_("not shown yet; press K to create a new one"))
         key: Cell = ((_(N_("set")), "good"),) if user.api_key_shown else ((never_shown, "faint"),)
         facts: list[tuple[str, Cell]] = [
             (N_("User name"), ((clean(user.username, 64), "accent"),)),
@@ -219,7 +219,7 @@ class AccountPage(Page):
         sure = await self.app.push_screen_wait(
             Confirm(
                 _(N_("Delete the key {name}?")).format(name=clean(key.name, 60) or key.fingerprint),
-                _(N_("Whoever holds it can no longer log in with it. Open sessions stay.")),
+                _(N_("It can no longer be used to log in. Open sessions are not affected.")),
                 [Choice("delete", N_("Delete"), "y", danger=True)],
             )
         )
@@ -237,9 +237,9 @@ class AccountPage(Page):
         """Make a new API key and show it once."""
         sure = await self.app.push_screen_wait(
             Confirm(
-                _(N_("Make a new API key?")),
-                _(N_("The old one stops working at once, wherever it is in use.")),
-                [Choice("make", N_("Make it"), "y")],
+                _(N_("Create a new API key?")),
+                _(N_("The old key stops working immediately, everywhere it is used.")),
+                [Choice("make", N_("Create key"), "y")],
             )
         )
         if not sure:
@@ -252,7 +252,7 @@ class AccountPage(Page):
         await self.app.push_screen_wait(
             Secret(
                 _(N_("Your new API key")),
-                _(N_("It is shown this once. Send it as X-API-Key; we keep only its fingerprint.")),
+                _(N_("It is shown only once. Send it as X-API-Key. OpenLXD stores only its SHA-256 hash.")),
                 secret,
             )
         )

@@ -66,7 +66,7 @@ class ContainerActions(Page):
         Binding("d", "delete", N_("Delete")),
         Binding("v", "snapshots", N_("Snapshots")),
         Binding("R", "reinstall", N_("Reinstall")),
-        Binding("P", "publish", N_("Make an image of it")),
+        Binding("P", "publish", N_("Create an image")),
         Binding("x", "suspend", N_("Suspend"), show=False),
         Binding("x", "unsuspend", N_("Unsuspend"), show=False),
         Binding("u", "unmanaged", N_("Unmanaged instances"), show=False),
@@ -134,7 +134,7 @@ class ContainerActions(Page):
         answer = await self.app.push_screen_wait(
             Confirm(
                 _(N_("Pause {name}?")).format(name=clean(name, 63)),
-                _(N_("Its processes stand still and answer nobody until you resume it.")),
+                _(N_("Its processes are frozen until you resume it.")),
                 [Choice("pause", N_("Pause"), "y")],
             )
         )
@@ -160,7 +160,7 @@ class ContainerActions(Page):
         answer = await self.app.push_screen_wait(
             Confirm(
                 _(N_("Stop {name}?")).format(name=clean(name, 63)),
-                _(N_("It is asked to shut down, and stopped by force after 30 seconds.")),
+                _(N_("It is shut down cleanly, or stopped by force after 30 seconds.")),
                 [Choice("stop", N_("Stop"), "y"), Choice("force", N_("Force stop now"), "f", danger=True)],
             )
         )
@@ -177,7 +177,7 @@ class ContainerActions(Page):
         answer = await self.app.push_screen_wait(
             Confirm(
                 _(N_("Restart {name}?")).format(name=clean(name, 63)),
-                _(N_("Everything that runs in it is ended first.")),
+                _(N_("Everything that runs in it is stopped first.")),
                 [Choice("restart", N_("Restart"), "y")],
             )
         )
@@ -213,7 +213,7 @@ class ContainerActions(Page):
         sure = await self.app.push_screen_wait(
             TypeToConfirm(
                 _(N_("Delete {name}?")).format(name=clean(name, 63)),
-                _(N_("The container and everything on its disk are gone for good.")),
+                _(N_("This permanently deletes the container and everything on its disk.")),
                 clean(name, 63),
                 more=snapshots,
             )

@@ -130,7 +130,7 @@ class CreateForm(Form[Operation | None]):
             return image_note(image)
         if (offer := self._offers.get(alias)) is not None:
             return _(N_("{size}, imported first")).format(size=format_bytes(offer.size_bytes))
-        return _(N_("Press Esc, then 3: choose one from the images on offer."))
+        return _(N_("Press Esc, then 3, and choose an image to import."))
 
     def judge(self, names: Collection[str]) -> bool:
         """Beside an image stands what it says of itself."""
@@ -161,4 +161,4 @@ class CreateForm(Form[Operation | None]):
 def _missing_owner(values: Mapping[str, str]) -> dict[str, Message]:
     if values["owner"].strip():
         return {}
-    return ValidationFailed.of("owner", N_("Say whose container it will be.")).fields
+    return ValidationFailed.of("owner", N_("Enter the owner of the container.")).fields

@@ -21,7 +21,7 @@ from openlxd_tui.widgets.field import Field
 class PublishForm(Form[Operation | None]):
     """A name for the private image that a stopped container, or one of its snapshots, becomes."""
 
-    SUBMIT_TEXT: ClassVar[str] = N_("Make the image")
+    SUBMIT_TEXT: ClassVar[str] = N_("Create image")
 
     def __init__(self, container: str, snapshot: str | None = None) -> None:
         super().__init__()
@@ -31,13 +31,13 @@ class PublishForm(Form[Operation | None]):
     def title_text(self) -> str:
         """What the image is made of."""
         if self._snapshot:
-            text = _(N_("Image of {name} as it was at {snapshot}"))
+            text = _(N_("Create an image from snapshot {snapshot} of {name}"))
             return text.format(name=clean(self._container, 63), snapshot=clean(self._snapshot, 40))
-        return _(N_("Image of {name}")).format(name=clean(self._container, 63))
+        return _(N_("Create an image from {name}")).format(name=clean(self._container, 63))
 
     def fields(self) -> Sequence[Field]:
         """Its name."""
-        return [Field("alias", _(N_("Name")), value=clean(self._container, 40), hint=_(N_("yours alone")), limit=40)]
+        return [Field("alias", _(N_("Name")), value=clean(self._container, 40), hint=_(N_("private to you")), limit=40)]
 
     def check(self, values: Mapping[str, str]) -> Mapping[str, Message]:
         """A name there must be; the service knows which."""
@@ -60,10 +60,10 @@ def snapshots_text(snapshots: Sequence[Snapshot]) -> str:
         return ""
     names = ", ".join(clean(snapshot.name, 40) for snapshot in snapshots[:SNAPSHOTS_NAMED])
     if len(snapshots) == 1:
-        return _(N_("Its snapshot goes with it: {names}.")).format(names=names)
+        return _(N_("Its snapshot is deleted with it: {names}.")).format(names=names)
     if len(snapshots) <= SNAPSHOTS_NAMED:
-        return _(N_("Its {count} snapshots go with it: {names}.")).format(count=len(snapshots), names=names)
-    return _(N_("Its {count} snapshots go with it: {names} and {more} more.")).format(
+        return _(N_("Its {count} snapshots are deleted with it: {names}.")).format(count=len(snapshots), names=names)
+    return _(N_("Its {count} snapshots are deleted with it: {names} and {more} more.")).format(
         count=len(snapshots), names=names, more=len(snapshots) - SNAPSHOTS_NAMED
     )
 
@@ -104,7 +104,7 @@ class ReinstallForm(Form[Operation | None]):
         return [
             Field("image", _(N_("Image")), options=[(alias, alias) for alias in known], value=chosen,
                   prompt=_(N_("no image here yet")), hint=self._image_hint(chosen)),
-            Field("sure", _(N_("To be sure")), placeholder=name,
+            Field("sure", _(N_("Confirm")), placeholder=name,
                   hint=_(N_("Type {name} to go on.")).format(name=name), limit=63),
         ]  # fmt: skip
 
@@ -135,7 +135,7 @@ class ReinstallForm(Form[Operation | None]):
 class SnapshotForm(Form[Operation | None]):
     """A name for a snapshot, or none."""
 
-    SUBMIT_TEXT: ClassVar[str] = N_("Take it")
+    SUBMIT_TEXT: ClassVar[str] = N_("Take snapshot")
 
     def __init__(self, container: str) -> None:
         super().__init__()

@@ -55,7 +55,7 @@ class ContainersPage(Filtering, ContainerActions):
         Binding("J,shift+down", "scroll_details(1)", N_("Scroll the details down"), show=False),
         Binding("K,shift+up", "scroll_details(-1)", N_("Scroll the details up"), show=False),
         Binding("escape", "clear", N_("Clear the filter"), show=False),
-        Binding("ctrl+r", "reload", N_("Read again"), show=False),
+        Binding("ctrl+r", "reload", N_("Refresh"), show=False),
     ]
 
     class Loaded(Message):
@@ -67,7 +67,7 @@ class ContainersPage(Filtering, ContainerActions):
             self.operations = operations
 
     class Fetched(Message):
-        """Some containers and operations were read again."""
+        """Some containers and operations were refreshed."""
 
         def __init__(
             self, containers: Sequence[Container], gone: Sequence[str], operations: Sequence[Operation]
@@ -370,7 +370,7 @@ class ContainersPage(Filtering, ContainerActions):
 
     def action_reload(self) -> None:
         """Read everything again."""
-        self.session.notify(_(N_("Reading the containers again…")))
+        self.session.notify(_(N_("Refreshing the containers…")))
         self.load()
 
 

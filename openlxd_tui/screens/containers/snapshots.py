@@ -67,10 +67,10 @@ class SnapshotsPage(Page):
     ROW_ACTIONS = frozenset({"restore", "delete", "publish"})
     TAB = "containers"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "take", N_("Take one")),
+        Binding("n", "take", N_("Take snapshot")),
         Binding("r,enter", "restore", N_("Restore")),
         Binding("d", "delete", N_("Delete")),
-        Binding("P", "publish", N_("Make an image of it")),
+        Binding("P", "publish", N_("Create an image")),
         Binding("escape", "app.go('containers')", N_("Back")),
     ]
 
@@ -122,8 +122,8 @@ class SnapshotsPage(Page):
             return (((_(N_("Reading…")), "faint"),),)
         return (
             ((_(N_("No snapshots yet.")), "text"),),
-            ((_(N_("A snapshot keeps the container as it is now, to come back to.")), "quiet"),),
-            (("n", "accent"), ("  " + _(N_("takes one")), "quiet")),
+            ((_(N_("A snapshot saves the container's current state, to be restored later.")), "quiet"),),
+            (("n", "accent"), ("  " + _(N_("takes a snapshot")), "quiet")),
         )
 
     @property
@@ -149,7 +149,9 @@ class SnapshotsPage(Page):
                 state = await core.quotas.get(actor)
                 used, limit = state.used.snapshots, state.quota.snapshots
         except NotFound:
-            self.session.notify(_(N_("{name} is gone.")).format(name=clean(self.container, 63)), severity="warning")
+            self.session.notify(
+                _(N_("{name} no longer exists.")).format(name=clean(self.container, 63)), severity="warning"
+            )
             self.session.go("containers")
             return
         except OpenLXDError as error:
@@ -244,10 +246,10 @@ class SnapshotsPage(Page):
         """Put the container back to it."""
         if name := self.table.current_key:
             sure = await self._ask(
-                _(N_("Put {name} back to {snapshot}?")).format(
+                _(N_("Restore {name} to snapshot {snapshot}?")).format(
                     name=clean(self.container, 63), snapshot=clean(name, 40)
                 ),
-                _(N_("What changed in it since then is lost. One that runs is started again.")),
+                _(N_("Changes made since then are lost. A running container is restarted.")),
                 Choice("restore", N_("Restore"), "y", danger=True),
             )
             if sure:
@@ -263,7 +265,7 @@ class SnapshotsPage(Page):
         if name := self.table.current_key:
             sure = await self._ask(
                 _(N_("Delete the snapshot {snapshot}?")).format(snapshot=clean(name, 40)),
-                _(N_("The container itself is not touched.")),
+                _(N_("The container itself is not affected.")),
                 Choice("delete", N_("Delete"), "y", danger=True),
             )
             if sure:

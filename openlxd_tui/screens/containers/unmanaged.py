@@ -72,12 +72,12 @@ class AdoptForm(Form[Container | None]):
         return [
             Field("user", _(N_("User name")), options=[(name, name) for name in names],
                   value=marked or next(iter(names), ""), prompt=_(N_("no account yet")),
-                  hint=_(N_("It stays where it is, goes on running, and counts against the quota."))),
+                  hint=_(N_("It keeps running where it is, and counts against the user's quota."))),
         ]  # fmt: skip
 
     def check(self, values: Mapping[str, str]) -> Mapping[str, Message]:
         """Somebody it must be."""
-        return {} if values["user"] else {"user": Message(N_("Say whose container it will be."))}
+        return {} if values["user"] else {"user": Message(N_("Enter the owner of the container."))}
 
     async def send(self, values: Mapping[str, str]) -> Container | None:
         """Ask the core."""
@@ -94,7 +94,7 @@ class UnmanagedPage(Page):
     TAB = "containers"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a,enter", "adopt", N_("Hand over to a user")),
-        Binding("ctrl+r", "reload", N_("Read again")),
+        Binding("ctrl+r", "reload", N_("Refresh")),
         Binding("escape", "app.go('containers')", N_("Back")),
     ]
 
@@ -134,8 +134,8 @@ class UnmanagedPage(Page):
         if not self._loaded:
             return (((_(N_("Reading…")), "faint"),),)
         return (
-            ((_(N_("Every instance of LXD belongs to somebody.")), "text"),),
-            ((_(N_("Those that were made by other means turn up here, to be handed over.")), "quiet"),),
+            ((_(N_("Every LXD instance has an owner.")), "text"),),
+            ((_(N_("Instances created outside OpenLXD are listed here, to be handed over to users.")), "quiet"),),
             (("esc", "accent"), ("  " + _(N_("goes back")), "quiet")),
         )
 
@@ -184,7 +184,7 @@ class UnmanagedPage(Page):
 
     def action_reload(self) -> None:
         """Ask LXD again."""
-        self.session.notify(_(N_("Asking LXD again…")))
+        self.session.notify(_(N_("Refreshing from LXD…")))
         self.load()
 
     @work(group="ask")

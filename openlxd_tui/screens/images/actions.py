@@ -103,8 +103,10 @@ class ImageActions(Page):
             return Message(N_("There is no image under the cursor."))
         if action == "give_up":
             if progress is None:
-                return Message(N_("No import of {alias} is under way."), name)
-            return Message(N_("Somebody else imports {alias}; only they and admins can cancel it."), name)
+                return Message(N_("No import of {alias} is in progress."), name)
+            return Message(
+                N_("{alias} is being imported by another user. Only that user or an admin can cancel it."), name
+            )
         if progress is not None:
             return Message(N_("{alias} is being imported. Wait until that is done, or press x to cancel it."), name)
         if action in ("use", "import") and offer is not None and not offer.native:
@@ -113,10 +115,10 @@ class ImageActions(Page):
         if action in ("use", "import") and (offer is None or not offer.published):
             return Message(N_("No image server offers {alias} any more."), name)
         if action == "import":
-            return Message(N_("{alias} is on this host already, in its newest build."), name)
+            return Message(N_("{alias} is already on this host, in its newest build."), name)
         if action == "delete":
             here = image is not None and image.status is not ImageStatus.DOWNLOADING
-            template = N_("Only admins delete images that are not their own.") if here else N_(
+            template = N_("Only admins can delete images of other users.") if here else N_(
                 "{alias} is not on this host.")  # fmt: skip
             return Message(template, name)
         return Message(N_("Images that no server offers cannot be hidden."), name)
@@ -192,9 +194,11 @@ class ImageActions(Page):
         if image.users:
             names = [clean(name, 63) for name in image.users[:NAMED_MOST]]
             names += ["…"] if len(image.users) > NAMED_MOST else []
-            explanation = _(N_("Containers made from it: {names}. They keep working.")).format(names=", ".join(names))
+            explanation = _(N_("Containers created from it: {names}. They keep working.")).format(
+                names=", ".join(names)
+            )
         elif image.private:
-            explanation = _(N_("Nobody else has it: it is gone for good."))
+            explanation = _(N_("There is no other copy. It cannot be recovered."))
         else:
             explanation = _(N_("It can be imported again for as long as an image server offers it."))
         alias = image.alias
@@ -226,13 +230,13 @@ class ImageActions(Page):
         self._flag(N_("Image {alias} was pinned."), self.session.core.images.pin, True)
 
     def action_unpin(self) -> None:
-        """Let it go on as all others."""
+        """Remove the pin."""
         self._flag(N_("Image {alias} was unpinned."), self.session.core.images.pin, False)
 
     def action_hide(self) -> None:
         """Keep it from tenants."""
-        self._flag(N_("Image {alias} is hidden from tenants now."), self.session.core.images.hide, True)
+        self._flag(N_("Image {alias} is now hidden from tenants."), self.session.core.images.hide, True)
 
     def action_unhide(self) -> None:
         """Offer it to tenants again."""
-        self._flag(N_("Image {alias} is shown to tenants now."), self.session.core.images.hide, False)
+        self._flag(N_("Image {alias} is now shown to tenants."), self.session.core.images.hide, False)

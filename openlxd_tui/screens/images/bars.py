@@ -50,10 +50,10 @@ def freshness(state: CatalogueState | None, *, servers: bool) -> tuple[str, Tint
         return _(N_("Reading…")), "faint"
     if state.stale:
         if state.fetched_at is None:
-            return "▲ " + _(N_("never read")), "bad"
+            return "▲ " + _(N_("not loaded")), "bad"
         return "▲ " + _(N_("read {age} ago")).format(age=age(state.fetched_at)), "warn"
     if state.fetched_at is None:
-        return _(N_("Asking the image servers…")), "busy"
+        return _(N_("Querying the image servers…")), "busy"
     words = _(N_("read {age} ago")).format(age=age(state.fetched_at))
     return (f"{words} ↻" if state.refreshing else words), "quiet"
 
@@ -129,7 +129,7 @@ class StaleNotice(Notice):
         """An old copy is in use, and why."""
         return (
             (" ▲ ", "warn"),
-            (_(N_("An old copy is shown: {reason}")).format(reason=clean(self._reason, 500)), "warn"),
+            (_(N_("The catalogue may be out of date: {reason}")).format(reason=clean(self._reason, 500)), "warn"),
         )
 
 

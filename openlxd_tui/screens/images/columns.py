@@ -117,7 +117,7 @@ def offer_state(offer: Offer) -> Cell:
 def image_state(image: Image) -> Cell:
     """What an image of this host is: usable, on its way, failed."""
     if image.status is ImageStatus.DOWNLOADING:
-        words = _(N_("being made")) if image.private else _(N_("on its way"))
+        words = _(N_("being created")) if image.private else _(N_("importing"))
         return (("◐ ", "busy"), (words, "busy"))
     if image.status is ImageStatus.FAILED:
         return (("✗ ", "bad"), (_(N_("failed")), "bad"))

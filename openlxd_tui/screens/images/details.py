@@ -80,7 +80,7 @@ class ImageDetails(Pane):
         if offer is not None and offer.hidden:
             words.append(((_(N_("⊘ Hidden from tenants.")), "warn"),))
         if offer is not None and not offer.published:
-            words.append(((_(N_("No image server builds it any more.")), "warn"),))
+            words.append(((_(N_("No image server publishes it any more.")), "warn"),))
         if offer is not None and not offer.native:
             text = _(N_("It is built for {architecture}. This host cannot run it."))
             words.append(((text.format(architecture=clean(offer.architecture, 20)), "warn"),))
@@ -118,9 +118,9 @@ class ImageDetails(Pane):
             facts.append((N_("End of life"), ((end.isoformat(), "bad" if end < now().date() else "text"),)))
         if image is not None:
             if image.imported_at is not None:
-                facts.append((N_("Came here"), ((moment(image.imported_at), "text"),)))
+                facts.append((N_("Imported"), ((moment(image.imported_at), "text"),)))
             if image.private:
-                facts.append((N_("Whose"), ((_(N_("private")), "text"),)))
+                facts.append((N_("Owner"), ((_(N_("private")), "text"),)))
             if image.fingerprint:
                 facts.append((N_("Used by"), self._users(image)))
         fingerprint = (image.fingerprint if image else "") or (offer.fingerprint if offer else "")

@@ -33,7 +33,7 @@ class ImageLists(ImageActions):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", N_("Search")),
-        Binding("tab", "pane", N_("Other list")),
+        Binding("tab", "pane", N_("Switch tab")),
         Binding("space", "details", N_("Details")),
         Binding("J,shift+down", "scroll_details(1)", N_("Scroll the details down"), show=False),
         Binding("K,shift+up", "scroll_details(-1)", N_("Scroll the details up"), show=False),
@@ -115,36 +115,36 @@ class ImageLists(ImageActions):
         if not self._has_servers:
             return (
                 ((_(N_("No image server is set.")), "text"),),
-                ((_(N_("The operator names one with OPENLXD_IMAGES_URL.")), "quiet"),),
+                ((_(N_("The operator sets one with OPENLXD_IMAGES_URL.")), "quiet"),),
             )
         if not self._ready:
-            return (((_(N_("Asking the image servers…")), "faint"),),)
+            return (((_(N_("Querying the image servers…")), "faint"),),)
         if self._narrowed:
             kept_back = (("u", "accent"), ("  " + _(N_("shows unavailable images")), "quiet"))
             return (
-                ((_(N_("No image fits.")), "quiet"),),
+                ((_(N_("No matching images")), "quiet"),),
                 *((kept_back,) if self._kept_back and not self._shows_unavailable else ()),
                 (("esc", "accent"), ("  " + _(N_("shows all again")), "quiet")),
             )
         if state.stale:
             return (
                 ((clean(state.reason, 500), "bad"),),
-                (("^r", "accent"), ("  " + _(N_("asks again")), "quiet")),
-                (("tab", "accent"), ("  " + _(N_("what is on this host can be used all the same")), "quiet")),
+                (("^r", "accent"), ("  " + _(N_("refreshes")), "quiet")),
+                (("tab", "accent"), ("  " + _(N_("images on this host can still be used")), "quiet")),
             )
-        return (((_(N_("The image servers offer nothing.")), "quiet"),),)
+        return (((_(N_("The image servers offer no images.")), "quiet"),),)
 
     def _no_images(self) -> Sequence[Cell]:
         if not self._local:
             return (((_(N_("Reading…")), "faint"),),)
         if self.images.total:
             return (
-                ((_(N_("No image fits.")), "quiet"),),
+                ((_(N_("No matching images")), "quiet"),),
                 (("esc", "accent"), ("  " + _(N_("shows all again")), "quiet")),
             )
         return (
-            ((_(N_("No image is here yet.")), "text"),),
-            (("tab", "accent"), ("  " + _(N_("shows what can be had; i imports it")), "quiet")),
+            ((_(N_("There are no images on this host yet.")), "text"),),
+            (("tab", "accent"), ("  " + _(N_("shows images to import; press i to import one")), "quiet")),
         )
 
     @property
@@ -299,7 +299,7 @@ class ImageLists(ImageActions):
     # Panes and details
 
     def action_pane(self) -> None:
-        """The other list."""
+        """Switch to the other tab."""
         self.show_pane("images" if self._pane == "offers" else "offers")
 
     @on(TabBar.Chosen)

@@ -41,7 +41,7 @@ class ImagesPage(ImageLists):
 
     PAGE = "images"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+r", "refresh", N_("Ask the image servers"), show=False),
+        Binding("ctrl+r", "refresh", N_("Refresh from the image servers"), show=False),
     ]
 
     class Local(Message):
@@ -192,7 +192,7 @@ class ImagesPage(ImageLists):
     @work(exclusive=True, group="refresh")
     async def action_refresh(self) -> None:
         """Ask the image servers now."""
-        self.session.notify(_(N_("Asking the image servers…")))
+        self.session.notify(_(N_("Querying the image servers…")))
         try:
             await self.session.core.images.refresh(self.session.actor)
         except OpenLXDError as error:

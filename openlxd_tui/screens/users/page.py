@@ -236,9 +236,9 @@ class UsersPage(Filtering):
             return
         sure = await self.app.push_screen_wait(
             Confirm(
-                _(N_("Make a new API key for {name}?")).format(name=user.username),
-                _(N_("The old one stops working at once, wherever it is in use.")),
-                [Choice("make", N_("Make it"), "y")],
+                _(N_("Create a new API key for {name}?")).format(name=user.username),
+                _(N_("The old key stops working immediately, everywhere it is used.")),
+                [Choice("make", N_("Create key"), "y")],
             )
         )
         if not sure:
@@ -251,7 +251,7 @@ class UsersPage(Filtering):
         await self._show_key(_(N_("New API key of {name}")).format(name=user.username), secret)
 
     async def _show_key(self, title: str, key: str) -> None:
-        explanation = _(N_("It is shown this once. Send it as X-API-Key; we keep only its fingerprint."))
+        explanation = _(N_("It is shown only once. Send it as X-API-Key. OpenLXD stores only its SHA-256 hash."))
         await self.app.push_screen_wait(Secret(title, explanation, key))
 
     @work(group="ask")
@@ -268,7 +268,7 @@ class UsersPage(Filtering):
         held = sum(container.user_id == user.id for container in containers)
         if held:
             explanation = _(
-                N_("The account and its {count} containers, with all that is on their disks, are gone for good.")
+                N_("This permanently deletes the account, its {count} containers and everything on their disks.")
             )
         else:
             explanation = _(N_("The account can no longer log in. Its name and email address can be used again."))

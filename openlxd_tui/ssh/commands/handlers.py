@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from openlxd_tui.ssh.session import ConsoleSession
 
 _WAIT_SECONDS_MAX = 86_400.0
-BROKEN = Message(N_("Something went wrong on our side, and this session has ended."))
+BROKEN = Message(N_("An internal error ended this session. Connect again."))
 
 
 async def dispatch(session: ConsoleSession, line: str | None, container: str) -> int:
@@ -243,12 +243,12 @@ def _outcome(session: ConsoleSession, words: Words, operation: Operation, *, wai
         _print_json(session, shapes.operation(operation))
     elif timed_out:
         session.say_error(
-            _("{name}: still under way ({progress} %) when the time was over. It goes on.").format(
+            _("{name}: still in progress ({progress} %) when the wait ended. The operation continues.").format(
                 name=operation.target, progress=operation.progress
             )
         )
     elif not operation.ended:
-        session.say(_("{name}: under way ({progress} %).").format(name=operation.target, progress=operation.progress))
+        session.say(_("{name}: in progress ({progress} %).").format(name=operation.target, progress=operation.progress))
     else:
         session.say(done_text(operation))
     return exits.TIMED_OUT if timed_out else exits.DONE
@@ -319,7 +319,7 @@ COMMANDS: dict[str, Command] = {
     "stop": Command(_power("stop"), "stop NAME [--force]", N_("stop it"), (1, 1), _TIMEOUT, _POWER | {"wait", "force"}),
     "restart": Command(_power("restart"), "restart NAME", N_("restart it"), (1, 1), _TIMEOUT, _POWER | {"wait"}),
     "pause": Command(_power("pause"), "pause NAME", N_("pause it"), (1, 1), _TIMEOUT, _POWER | {"wait"}),
-    "resume": Command(_power("resume"), "resume NAME", N_("let it go on"), (1, 1), _TIMEOUT, _POWER | {"wait"}),
+    "resume": Command(_power("resume"), "resume NAME", N_("resume it"), (1, 1), _TIMEOUT, _POWER | {"wait"}),
     "resize": Command(
         _resize,
         "resize NAME [--cpu N] [--memory SIZE] [--disk SIZE]",
@@ -329,13 +329,18 @@ COMMANDS: dict[str, Command] = {
         _POWER | {"wait"},
     ),
     "retry": Command(
-        _power("retry"), "retry NAME", N_("make one again that could not be made"), (1, 1), _TIMEOUT, _POWER | {"wait"}
+        _power("retry"),
+        "retry NAME",
+        N_("retry a container that could not be created"),
+        (1, 1),
+        _TIMEOUT,
+        _POWER | {"wait"},
     ),
     "delete": Command(
         _power("delete"), "delete NAME", N_("delete it and everything in it"), (1, 1), _TIMEOUT, _POWER | {"wait"}
     ),
     "wait": Command(
-        _wait, "wait NAME [--timeout SECONDS]", N_("wait until what is under way is done"), (1, 1), _TIMEOUT
+        _wait, "wait NAME [--timeout SECONDS]", N_("wait until the operation in progress is done"), (1, 1), _TIMEOUT
     ),
     "shell": Command(_shell, "shell NAME", N_("a shell in it (with ssh -t)"), (1, 1), flags=frozenset()),
     "exec": Command(_exec, "exec NAME [--] COMMAND…", N_("run a command in it"), (2, 1000), flags=frozenset()),

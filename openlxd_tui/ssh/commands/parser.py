@@ -122,7 +122,7 @@ def take_apart(name: str, command: Command, words: Sequence[str]) -> Words:
         elif option in command.options and (equals or waiting):
             found.options[option] = value if equals else waiting.pop(0)
         else:
-            raise UsageError(_("{name} does not take {word}.").format(name=name, word=clean(word, 60)))
+            raise UsageError(_("{name} does not accept {word}.").format(name=name, word=clean(word, 60)))
     low, high = command.arguments
     if not low <= len(found.rest) <= high:
         raise UsageError(_("Usage: {usage}").format(usage=command.usage))
@@ -135,11 +135,11 @@ def overview(commands: Mapping[str, Command]) -> str:
         [
             _("Usage: ssh [-t] openlxd@HOST [COMMAND]"),
             "",
-            _("With a terminal and no command the console opens. Without a terminal these commands do:"),
+            _("With a terminal and no command, the console opens. Without a terminal, use these commands:"),
             "",
             *_columns([(command.usage, _(command.about)) for command in commands.values()]),
             "",
-            _("“COMMAND --help” tells more. “ssh -t openlxd@HOST NAME” is NAME's shell."),
+            _("Run “COMMAND --help” for details. “ssh -t openlxd@HOST NAME” opens a shell in NAME."),
         ]
     )
 

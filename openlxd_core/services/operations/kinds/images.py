@@ -130,7 +130,7 @@ class ImportHandler(Handler):
             await job.report("verify", 86)
             if await asyncio.to_thread(combined_digest, files) != build.fingerprint:
                 raise ImageSourceUnavailable(
-                    N_("The files of the image server do not make the image that it lists; they were not used.")
+                    N_("The image server's files do not match the image that it lists. They were discarded; try again.")
                 )
             await self._commit(job, 88)
             with contextlib.suppress(AlreadyExists):  # a try that was cut short reached LXD after all
@@ -198,7 +198,7 @@ class ImportHandler(Handler):
         args = operation.args
         operation.args = {**args, "fingerprint": build.fingerprint, "serial": build.serial}
         await operation.save()
-        before = row.fingerprint if row.product else ""  # what others brought is not ours to drop
+        before = row.fingerprint if row.product else ""  # an image imported outside OpenLXD is kept
         row.update_from_dict({
             "fingerprint": build.fingerprint, "size": build.size, "serial": build.serial, "server": args["server"],
             "product": args["product"], "status": ImageStatus.IMPORTED.value, "imported_at": datetime.now(UTC),
@@ -286,7 +286,7 @@ class PublishHandler(ContainerHandler):
             room = await tenant_image_room(container.user_id, self._settings)
             if image.size_bytes > room:
                 raise QuotaExceeded(
-                    N_("{asked} asked for this image, {left} left of the {limit} that your images may take."),
+                    N_("This image needs {asked}; {left} of the {limit} for your images is left."),
                     asked=format_bytes(image.size_bytes), left=format_bytes(max(0, room)),
                     limit=self._settings.tenant_images,
                 )  # fmt: skip

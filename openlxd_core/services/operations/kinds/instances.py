@@ -83,7 +83,9 @@ async def make_instance(lxd: LxdGateway, job: Job, fingerprint: str, hwaddr: str
         if found is not None:
             mark, ready = found.marks.get(MARK_OPERATION), found.marks.get(MARK_READY) == "1"
             if mark != op.id and (ready or mark not in op.args.get("replaces", ())):
-                raise AlreadyExists(N_("LXD already has an instance named {name} that is not ours."), name=spec.name)
+                raise AlreadyExists(
+                    N_("LXD already has an instance named {name} that OpenLXD does not manage."), name=spec.name
+                )
             if ready:
                 return
         wanted = InstanceSpec(

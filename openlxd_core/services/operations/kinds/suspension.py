@@ -44,7 +44,7 @@ class SuspensionHandler(ContainerHandler):
             return None
         row = await models.Container.filter(id=operation.args["container"]).select_related("user").first()
         if row is None:
-            await self._operations.end(operation.id, NotFound(N_("The container is gone.")))
+            await self._operations.end(operation.id, NotFound(N_("The container no longer exists.")))
             return None
         suspending = operation.kind == Kind.SUSPEND.value
         if bool(row.suspended_by) is not suspending:  # overtaken: whoever changed it began an operation of their own
