@@ -9,7 +9,7 @@ from openlxd_core.serving import run_server
 
 
 def main() -> int:
-    """Serve until told to stop; an exit code with one line on standard error where that cannot be."""
+    """Serve until SIGTERM or SIGINT. Returns the exit status; a failed start is one line on standard error."""
     return run_server("api", serve)
 
 

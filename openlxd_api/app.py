@@ -49,12 +49,12 @@ MODULES: Sequence[Iterable[Endpoint]] = (
 
 
 def all_endpoints() -> list[Endpoint]:
-    """Every endpoint there is: what is served, documented and tried as a stranger."""
+    """Every endpoint: the router, the OpenAPI document and the tests of access all read this list."""
     return [endpoint for module in MODULES for endpoint in module]
 
 
 def make_app(core: Core, endpoints: Iterable[Endpoint] | None = None) -> web.Application:
-    """The application over ``core``, which outlives it."""
+    """The application over ``core``, which the caller opens before and closes after it."""
     settings = core.settings
     app = web.Application(
         middlewares=[outermost(parse_networks(settings.trusted_proxies), settings.origins), authenticate],
@@ -79,10 +79,10 @@ def make_app(core: Core, endpoints: Iterable[Endpoint] | None = None) -> web.App
 
 
 async def _without_server(_request: web.Request, response: web.StreamResponse) -> None:
-    """Nobody needs to know which version of which server this is."""
+    """Replace aiohttp's Server header, which would tell an attacker its version."""
     response.headers.pop("Server", None)
 
 
 async def _stop(app: web.Application) -> None:
-    """Tell whoever waits or streams that the server ends."""
+    """Tell waiting requests and streams that the server is shutting down."""
     app[STOPPING].set()

@@ -1,4 +1,4 @@
-"""The listening side: TLS, the socket, a graceful end, and answers to what is not even HTTP."""
+"""The listening side: TLS, the socket, graceful shutdown, and answers to malformed HTTP."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from openlxd_core.i18n import N_
 from openlxd_core.settings import Settings
 
 SHUTDOWN_SECONDS = 10.0
-"""How long requests under way may still take once we are told to stop."""
+"""Seconds that requests in progress may still take after SIGTERM."""
 HEADER_SECONDS = 15.0
-"""A connection that brings no whole request head in this time is closed; an idle one, too."""
+"""Seconds after which an idle connection, or one without a complete request head, is closed."""
 HANDSHAKE_SECONDS = 10.0
-"""How long TLS may take to begin."""
+"""Seconds that a TLS handshake may take."""
 log = structlog.get_logger("openlxd.api")
 
 
 class _Handler(RequestHandler):
-    """One connection: what cannot be read is answered in our envelope, and who never ends a request is let go."""
+    """One connection. Malformed requests are answered in our envelope; slow ones (Slowloris) are disconnected."""
 
     __slots__ = ("_requests_seen",)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to watch for requests."""
+        """Start the timer that closes a slow connection."""
         super().connection_made(transport)
         self._requests_seen = 0
         self._loop.call_later(HEADER_SECONDS, self._let_go_of_slow)
 
     def _let_go_of_slow(self) -> None:
-        """Close the connection if it brought no whole request head since the last look, and none is at work."""
+        """Close the connection if no complete request head arrived since the last check and no request runs."""
         if self.transport is None:
             return
         if self._current_request is None and self._request_count == self._requests_seen:
@@ -84,7 +84,7 @@ class _Server(Server):
 
 
 class _Runner(web.AppRunner):
-    """An AppRunner whose connections are ours from the first byte."""
+    """An AppRunner whose connections are handled by :class:`_Handler`."""
 
     async def _make_server(self) -> Server:
         server = await super()._make_server()
@@ -93,7 +93,7 @@ class _Runner(web.AppRunner):
 
 
 class _Site(web.TCPSite):
-    """A TCPSite that does not wait a minute for a handshake."""
+    """A TCPSite with a short TLS handshake timeout; asyncio's default is 60 s."""
 
     async def start(self) -> None:
         """Listen."""
@@ -111,7 +111,7 @@ class _Site(web.TCPSite):
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """The certificate in force: the operator's, or the self-signed pair. Raises ConfigurationError."""
+    """A TLS context with the operator's certificate, or with the self-signed pair. Raises ConfigurationError."""
     if settings.api_tls == "off":
         return None
     if settings.tls_cert is not None and settings.tls_key is not None:
@@ -132,7 +132,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def own_names(settings: Settings) -> list[str]:
-    """The names and addresses that this machine is called by, for the self-signed certificate."""
+    """This machine's host names and addresses, for the self-signed certificate."""
     names = [socket.gethostname()]
     if settings.api_host not in ("0.0.0.0", "::", ""):  # noqa: S104 - not a bind, a comparison
         names.append(settings.api_host)
@@ -157,7 +157,7 @@ async def listening(core: Core, settings: Settings) -> AsyncIterator[str]:
         site = _Site(runner, settings.api_host, settings.api_port, ssl_context=context, backlog=128)
         try:
             await site.start()
-        except (OSError, UnicodeError) as error:  # a name that cannot be one is an error of its own
+        except (OSError, UnicodeError) as error:  # an invalid host name raises UnicodeError, not OSError
             raise ConfigurationError(
                 N_("The API cannot listen on {address}: {reason}."),
                 address=f"{settings.api_host}:{settings.api_port}",

@@ -1,4 +1,4 @@
-"""Containers as a billing system orders them: the design paper's paths, bodies and answers."""
+"""Containers for billing systems: the design paper's paths, bodies and answers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def _after(
 async def whmcs_create(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsCreate
 ) -> Answer[WhmcsContainer] | WhmcsPending:
-    """Answers once it runs, or with 202 and ``creating``. One that exists is a conflict."""
+    """Answers when the container runs, or with 202 and ``creating``. An existing name is a conflict."""
     operation = await core.containers.create(
         actor,
         body.name,
@@ -64,7 +64,7 @@ async def whmcs_create(
 async def whmcs_start(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
 ) -> Answer[WhmcsContainer] | WhmcsPending:
-    """The answer waits for its address."""
+    """The answer waits for the container's IP address."""
     found = await _which(core, actor, body.which)
     return await _after(core, actor, waiter, await core.containers.start(actor, found.name), query)
 
@@ -75,7 +75,7 @@ async def whmcs_start(
 async def whmcs_stop(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
 ) -> Answer[WhmcsContainer] | WhmcsPending:
-    """Gracefully, and by force if it does not obey."""
+    """Shuts the container down, or stops it by force if it does not shut down in time."""
     found = await _which(core, actor, body.which)
     return await _after(core, actor, waiter, await core.containers.stop(actor, found.name), query)
 
@@ -84,7 +84,7 @@ async def whmcs_stop(
 async def whmcs_restart(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
 ) -> Answer[WhmcsContainer] | WhmcsPending:
-    """One that is stopped is started."""
+    """A stopped container is started."""
     found = await _which(core, actor, body.which)
     return await _after(core, actor, waiter, await core.containers.restart(actor, found.name), query)
 
@@ -95,7 +95,7 @@ async def whmcs_restart(
 async def whmcs_suspend(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsSuspend
 ) -> Answer[WhmcsContainer] | WhmcsPending:
-    """It is stopped and its owner locked out. One that is suspended, stopped, in error or missing is a success."""
+    """Stops the container and refuses its owner's changes. Succeeds in every state."""
     found = await _which(core, actor, body.which)
     return await _after(core, actor, waiter, await core.containers.suspend(actor, found.name, body.reason), query)
 
@@ -106,7 +106,7 @@ async def whmcs_suspend(
 async def whmcs_unsuspend(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
 ) -> Answer[WhmcsContainer] | WhmcsPending:
-    """It is started if it ran when it was suspended. One that is not suspended is a success."""
+    """Starts the container if it was running when it was suspended. Succeeds if it is not suspended."""
     found = await _which(core, actor, body.which)
     return await _after(core, actor, waiter, await core.containers.unsuspend(actor, found.name), query)
 
@@ -115,7 +115,7 @@ async def whmcs_unsuspend(
 async def whmcs_delete(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsNamed
 ) -> Answer[WhmcsContainer] | WhmcsPending:
-    """The answer is what it was, its status ``deleted``."""
+    """Returns the container as it was, with the status ``deleted``."""
     found = await _which(core, actor, body.which)
     operation = await core.containers.delete(actor, found.name)
     if not await waiter.over(operation, query.wait):
@@ -129,7 +129,7 @@ async def whmcs_delete(
 async def whmcs_config(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: WhmcsConfig
 ) -> Answer[WhmcsContainer] | WhmcsPending:
-    """While it runs, where LXD can. A disk can grow only."""
+    """Limits change while the container runs, where LXD supports that. A disk can only grow."""
     found = await _which(core, actor, body.which)
     operation = await core.containers.resize(actor, found.name, cpu=body.cpu, memory=body.memory, disk=body.disk)
     return await _after(core, actor, waiter, operation, query)
@@ -139,5 +139,5 @@ async def whmcs_config(
     "/whmcs/container/info", lenient=True, raises=(404,), summary="One container, as the billing system knows it"
 )
 async def whmcs_info(core: Core, actor: Actor, query: WhmcsInfo) -> WhmcsDetails:
-    """Named by ``name`` or ``container_id``."""
+    """Names the container by ``name`` or ``container_id``."""
     return WhmcsDetails.of(await _which(core, actor, query.which))

@@ -1,1 +1,1 @@
-"""What every endpoint stands on: typed handlers, strict bodies, documents, limits. It knows no route."""
+"""The base of every endpoint: typed handlers, strict bodies, OpenAPI, rate limits. It imports no route."""

@@ -1,4 +1,4 @@
-"""The keys under which an application and a request hold what endpoints are handed."""
+"""The typed keys of aiohttp's application and request, under which endpoints find their arguments."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ CORE: web.AppKey[Core] = web.AppKey("core", Core)
 LIMITER: web.AppKey[Limiter] = web.AppKey("limiter", Limiter)
 METER: web.AppKey[Meter] = web.AppKey("meter", Meter)
 STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
-"""Set when the server is told to stop: whoever waits or streams comes to an end."""
+"""Set when the server is shutting down; waiting requests and streams then end."""
 OPENAPI: web.AppKey[bytes] = web.AppKey("openapi", bytes)
-"""The OpenAPI document of what this application serves."""
+"""The OpenAPI document of this application."""
 
 ACTOR: web.RequestKey[Actor] = web.RequestKey("actor", Actor)
 CLIENT: web.RequestKey[Client] = web.RequestKey("client", Client)
 TOKEN: web.RequestKey[str] = web.RequestKey("token", str)
 IDENTIFY: web.RequestKey[Callable[[], Awaitable[Actor]]] = web.RequestKey("identify", object)  # type: ignore[arg-type]
-"""Looks the credential up again: for streams, which outlive one look."""
+"""Checks the credential again; streams call it repeatedly, as they outlive the first check."""
 HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("headers", dict)
 """The headers of every answer to this request."""

@@ -1,7 +1,7 @@
-"""One parser for what clients send: JSON with every guard, then a typed model.
+"""One parser for request bodies: strict JSON, then a typed model.
 
-Python's own parser takes more than JSON (NaN, twice the same key, half a character, numbers of any length) and
-fails as a bug on what is nested deep. Whatever gets past here is plain data of bounded size.
+Python's ``json`` accepts more than JSON (NaN, duplicate keys, unpaired surrogates, numbers of any length) and raises
+RecursionError on deep nesting. What this module returns is plain data of bounded size.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ M = TypeVar("M", bound=BaseModel)
 
 
 async def read_json(request: web.Request) -> dict[str, Any]:
-    """The object in the request's body. Raises HttpProblem (413, 415) or BadRequest."""
+    """The JSON object in the request body. Raises HttpProblem (413, 415) or BadRequest."""
     if request.content_type != "application/json" or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise problem(415)
-    if "Content-Encoding" in request.headers:  # a small body that unpacks to a huge one
+    if "Content-Encoding" in request.headers:  # a decompression bomb: a small body that unpacks to a huge one
         raise HttpProblem(415, "unsupported_media_type", N_("Send the request body uncompressed."))
     return parse_json(await read_body(request))
 
@@ -49,7 +49,7 @@ async def read_body(request: web.Request) -> bytes:
 
 
 async def read_no_body(request: web.Request) -> dict[str, Any]:
-    """The fields of a body that the endpoint has no use for; billing systems send ``{}`` or ``[]`` for an empty one.
+    """The fields of a body on an endpoint that takes none; billing systems send ``{}`` or ``[]`` for an empty one.
 
     Raises HttpProblem (400, 408, 413) or BadRequest.
     """
@@ -63,7 +63,7 @@ async def read_no_body(request: web.Request) -> dict[str, Any]:
 
 
 def known(model: type[BaseModel] | None, values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` without what ``model`` does not know, and without an optional field that is null."""
+    """``values`` without fields that ``model`` does not have, and without optional fields that are null."""
     fields = model.model_fields if model is not None else {}
     return {
         name: value
@@ -99,8 +99,8 @@ def parse_json(raw: bytes) -> dict[str, Any]:
 
 
 def canonical(values: Any) -> bytes:
-    """The same bytes for the same JSON, whatever the order of its keys, its white space, its escapes and the way in
-    which its numbers are written (1, 1.0, 1e0); close to RFC 8785."""
+    """Equal bytes for equal JSON, independent of key order, white space, escapes and number notation (1, 1.0, 1e0);
+    close to RFC 8785."""
     return json.dumps(_plain_numbers(values), sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -177,7 +177,7 @@ _OTHERWISE = N_("This value is not allowed.")
 
 
 def typed(model: type[M], values: Mapping[str, Any]) -> M:
-    """``values`` as a ``model``. Raises ValidationFailed with every field that is wrong."""
+    """``values`` as a ``model``. Raises ValidationFailed, which lists every invalid field."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -193,7 +193,7 @@ def typed(model: type[M], values: Mapping[str, Any]) -> M:
 def as_sent(error: ValidationFailed, model: type[BaseModel] | None, sent: Mapping[str, Any]) -> ValidationFailed:
     """``error`` with each field by the name that the client sent it under.
 
-    The core says ``memory`` and a body says ``memory_mb`` or, as it used to, ``memory``.
+    The core calls a field ``memory``; a body calls it ``memory_mb`` or, in older clients, ``memory``.
     """
     former: dict[str, str] = {}
     for kind in (model, *(field.annotation for field in model.model_fields.values())) if model is not None else ():
@@ -214,7 +214,7 @@ def as_sent(error: ValidationFailed, model: type[BaseModel] | None, sent: Mappin
 
 
 def read_query(request: web.Request) -> dict[str, str]:
-    """The query's fields. Raises BadRequest where one is named twice."""
+    """The query's fields. Raises BadRequest for a duplicate field."""
     if len(set(request.query)) != len(request.query):
         raise BadRequest(N_("The query string contains the same field twice."))
     return dict(request.query)

@@ -1,10 +1,10 @@
-"""What a client need not get twice, or in full length: entity tags, and gzip.
+"""Conditional requests (ETag, 304) and gzip.
 
-Answers to GET carry a weak entity tag of what they say; ``If-None-Match`` with it gets 304 and no body. They belong to
-one account in one language, so that only the client's own cache may keep them, and asks again each time.
+Answers to GET carry a weak ETag over their content; ``If-None-Match`` with it gets 304 without a body. An answer
+belongs to one account and one language, so it is ``private`` and must be revalidated each time.
 
-Compression tells by its length whether something in an answer repeats (BREACH), so answers that hold a secret and all
-answers to other methods, where secrets are made, are sent as they are. Streams of events are, too.
+The length of a compressed answer leaks whether a guess repeats in it (BREACH), so answers with a secret, and all
+answers to other methods, which may create secrets, are sent uncompressed. So are event streams.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from aiohttp.web_response import ContentCoding
 CACHE_CONTROL = "private, no-cache"
 VARY = "Accept-Language, Origin, Authorization, X-API-Key, Accept-Encoding"
 COMPRESS_BYTES = 1024
-"""A shorter answer fits into one packet anyway."""
+"""Bytes. A shorter answer fits into one packet uncompressed."""
 THREAD_BYTES = 64 * 1024
-"""From this size on a thread compresses: zlib was measured at about 40 MB/s, so less keeps the loop under 2 ms."""
+"""Bytes from which on a thread compresses: zlib was measured at about 40 MB/s, so less keeps the loop under 2 ms."""
 _CODING = re.compile(r"\s*([a-z*-]+)\s*(?:;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)\s*)?", re.IGNORECASE | re.ASCII)
 
 
 def finish(request: web.Request, response: web.Response) -> web.StreamResponse:
-    """A successful answer to GET or HEAD with its tag: as it is, compressed, or as 304."""
+    """Add the ETag to a successful answer to GET or HEAD; compress it, or replace it by 304."""
     body = response.body
     if response.status != 200 or not isinstance(body, bytes):
         return response
@@ -43,7 +43,7 @@ def finish(request: web.Request, response: web.Response) -> web.StreamResponse:
 
 
 def takes_gzip(accepted: list[str]) -> bool:
-    """Whether ``Accept-Encoding`` lets gzip in: by its name or by ``*``, and not with a weight of zero."""
+    """Whether ``Accept-Encoding`` allows gzip: by name or by ``*``, with a weight above zero."""
     found: dict[str, float] = {}
     for part in ",".join(accepted)[:1000].split(","):
         match = _CODING.fullmatch(part)

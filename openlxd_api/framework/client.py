@@ -1,7 +1,7 @@
-"""Where a request comes from: the address that limits and the audit go by.
+"""The client's address, as rate limits and the audit log use it.
 
-``X-Forwarded-For`` is believed only from proxies the operator named, and read from the right, so that nobody
-can write themselves another address.
+``X-Forwarded-For`` is trusted only from proxies that the operator listed, and read from the right, so that a
+client cannot forge its address.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True)
 class Client:
-    """The other end of a request."""
+    """The client of one request."""
 
     address: str
     local: bool = False
-    """Whether it is this machine itself, and no proxy stands between."""
+    """Whether the request came from this machine, through no proxy."""
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
@@ -41,7 +41,7 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 
 
 def client_of(request: web.Request, trusted: tuple[Network, ...]) -> Client:
-    """Who sent this: the nearest address that is not one of the ``trusted`` proxies."""
+    """The client: the nearest address that is not a ``trusted`` proxy."""
     address = request.remote or ""
     hops = [hop.strip() for header in request.headers.getall("X-Forwarded-For", []) for hop in header.split(",")]
     while hops and _is_in(address, trusted):

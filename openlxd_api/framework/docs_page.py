@@ -1,4 +1,4 @@
-"""``/api/docs``: the OpenAPI document as a page, from files of our own; nothing is fetched from elsewhere."""
+"""``/api/docs``: the OpenAPI document as a page, from bundled files; it works offline."""
 
 from __future__ import annotations
 

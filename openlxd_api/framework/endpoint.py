@@ -1,4 +1,4 @@
-"""The rails that every endpoint runs on: a plain async function, typed, with what it needs by name.
+"""Endpoints: plain typed async functions that get their arguments by name.
 
 ::
 
@@ -6,9 +6,9 @@
     async def sign_in(core: Core, client: Client, body: SignIn) -> SignedIn: ...
 
 ``core``, ``actor``, ``client``, ``token``, ``waiter``, ``limiter``, ``body`` (a pydantic model), ``query`` (one, too)
-and ``resume`` (the Last-Event-ID) are handed in by these names; every other parameter is a part of the path. What the
-function returns is put into the envelope. The endpoint's record holds enough to write the OpenAPI document and to try
-every endpoint as a stranger.
+and ``resume`` (the Last-Event-ID) are passed by these names; every other parameter is a part of the
+path. The return value is put into the envelope. The :class:`Endpoint` record is also the source of the OpenAPI document
+and of the access tests.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _HANDED_IN = frozenset(
     {"core", "actor", "client", "token", "waiter", "limiter", "meter", "app", "body", "query", "resume"}
 )
 _NOT_A_PATH = "(?!(?:list|remote|import|publish|refresh|.*/info)$)"
-"""An alias at the end of a path is none of the paths beside it."""
+"""Names that an alias at the end of a path cannot have, as they are paths of their own."""
 SLASHES = frozenset({"alias"})
 """The parts of paths that may hold slashes, sent raw or as %2F."""
 
@@ -65,14 +65,14 @@ class Access(StrEnum):
     ANYONE = "anyone"
     SIGNED_IN = "signed in"
     ADMIN = "admin"
-    """As SIGNED_IN; the services refuse everybody but admins. For the documents and the stranger tests."""
+    """As SIGNED_IN; the services refuse everyone but admins. Read by the OpenAPI document and the access tests."""
     LOCAL = "this machine, or an admin"
-    """As ADMIN, but without a credential for who asks from the loopback address, and through no proxy."""
+    """As ADMIN, but no credential is needed from the loopback address, unless through a proxy."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One method on one path, with everything that is known about it."""
+    """One method on one path, and what the router, the handler and the OpenAPI document need of it."""
 
     method: str
     path: str
@@ -90,18 +90,18 @@ class Endpoint:
     call: Callable[..., Awaitable[Any]]
     wants: frozenset[str]
     status: int = 200
-    """Of a success."""
+    """The status of a success."""
     raises: frozenset[int] = frozenset()
-    """Failures beside those that every endpoint of its kind can have."""
+    """Error statuses beyond those that every endpoint of its kind can return."""
     secret: bool = False
-    """The body or the answer holds a password or a key: nothing of it is kept in the clear."""
+    """The body or the answer contains a password or a key; neither is stored in clear text."""
     message: str = ""
-    """What a success did to what: a template that the path and the data fill in. Operations bring their own."""
+    """The success message: a template filled in from the path and the data. Operations have their own."""
     lenient: bool = False
-    """One of the design paper's endpoints, which billing systems call with fields of their own: an unknown field is
-    ignored and null leaves an optional one out. Everywhere else both are refused."""
+    """One of the design paper's endpoints, which billing systems call with extra fields: unknown fields are ignored
+    and null counts as absent. Everywhere else both are refused."""
     numbers: frozenset[str] = frozenset()
-    """The path's parameters that are numbers."""
+    """The path parameters that are integers."""
 
     @property
     def path_parameters(self) -> list[str]:
@@ -110,7 +110,7 @@ class Endpoint:
 
     @property
     def route(self) -> str:
-        """The path as the router has it: an id is digits, so that it never hides another path; an alias has slashes."""
+        """The path in aiohttp's syntax. An id matches digits only and hides no path; an alias may hold slashes."""
 
         def narrowed(match: re.Match[str]) -> str:
             if match[1] in self.numbers:
@@ -123,7 +123,7 @@ class Endpoint:
 
     @cached_property
     def body_needed(self) -> bool:
-        """Whether a request without a body is a mistake."""
+        """Whether a request must have a body."""
         if self.body is None:
             return False
         try:
@@ -134,11 +134,11 @@ class Endpoint:
 
     @property
     def streams(self) -> bool:
-        """Whether it answers with events."""
+        """Whether it answers with server-sent events."""
         return self.answer is Stream
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Hand the function what it asked for by name; make a response of what it returns."""
+        """Call the function with its arguments and turn the return value into a response."""
 
         async def answer() -> web.StreamResponse:
             result = await self._called(request)
@@ -161,13 +161,13 @@ class Endpoint:
             raise as_sent(error, self.body, sent) from None
 
     async def _sent(self, request: web.Request) -> dict[str, Any]:
-        """The fields of the body, as they came; it may be asked for again. Raises HttpProblem, BadRequest."""
+        """The fields of the body as sent; may be called repeatedly. Raises HttpProblem, BadRequest."""
         if self.body is not None:
             return await read_json(request) if self.body_needed or request.body_exists else {}
         return {} if self.lenient else await read_no_body(request)
 
     async def _given(self, request: web.Request, sent: dict[str, Any]) -> dict[str, Any]:
-        """What the function asks for; the body's fields are put into ``sent`` as the client named them."""
+        """The function's arguments; ``sent`` receives the body's fields under the client's names."""
         app = request.app
         given: dict[str, Any] = {
             name: int(value) if name in self.numbers else value for name, value in request.match_info.items()

@@ -1,4 +1,4 @@
-"""The face that each error has over HTTP: a status, a code, one sentence in the reader's language.
+"""Errors over HTTP: a status, a code and one sentence in the client's language.
 
 Every failure of the API is made here, so that it has one shape:
 ``{"success": false, "error": code, "message": …, "data": null}`` and, for validation, ``"fields"``.
@@ -44,18 +44,18 @@ STATUS: Mapping[type[OpenLXDError], int] = {
 
 
 def status_of_code(code: str) -> int:
-    """The HTTP status of an error that is known by its code alone, as operations keep it."""
+    """The HTTP status of an error code, as stored with a failed operation."""
     return next((status for cls, status in STATUS.items() if cls.code == code), 500)
 
 
 TRY_AGAIN_SECONDS = 5
-"""What ``Retry-After`` says where the core names no time of its own."""
+"""Seconds in ``Retry-After`` where the error has none of its own."""
 
 INTERNAL_ERROR = Message(N_("Internal error. It was logged as request {request_id}."))
 
 
 class HttpProblem(Exception):
-    """What is wrong with a request as HTTP, before the core is asked anything; or how its operation failed."""
+    """A request that is invalid as HTTP, before the core is called; or the failure of its operation."""
 
     def __init__(self, status: int, code: str, template: str, **params: Any) -> None:
         super().__init__(template)
@@ -71,24 +71,24 @@ _HTTP = {
     413: ("payload_too_large", N_("This is too large.")),
     415: ("unsupported_media_type", N_("Send application/json.")),
 }
-"""What aiohttp itself refuses, in our words."""
+"""Our codes and messages for errors that aiohttp raises."""
 HTTP_CODES = frozenset({"internal_error", *(code for code, _text in _HTTP.values())})
-"""The codes that are no error of the core."""
+"""Codes that exist only over HTTP."""
 
 
 def problem(status: int) -> HttpProblem:
-    """The problem that stands for a status which aiohttp raised by itself."""
+    """The problem for a status that aiohttp raised."""
     code, template = _HTTP.get(status, _HTTP[400])
     return HttpProblem(status if status in _HTTP else 400, code, template)
 
 
 def failure(status: int, code: str, message: Message, fields: Mapping[str, Message] | None = None) -> web.Response:
-    """The one shape of a failure, in the language of the request."""
+    """The envelope of a failure, in the language of the request."""
     return web.json_response(shapes.failure(code, message, fields), status=status)
 
 
 def error_response(error: OpenLXDError) -> web.Response:
-    """The answer to an error that the product means to raise."""
+    """The response to an OpenLXDError."""
     status = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
     fields = error.fields if isinstance(error, errors.ValidationFailed) else None
     response = failure(status, error.code, error.message, fields)
@@ -103,7 +103,7 @@ def error_response(error: OpenLXDError) -> web.Response:
 
 
 def problem_response(error: HttpProblem) -> web.Response:
-    """The answer to a request that is wrong as HTTP, or whose operation failed."""
+    """The response to an HttpProblem."""
     response = failure(error.status, error.code, error.message)
     if error.status == 503:
         response.headers["Retry-After"] = str(TRY_AGAIN_SECONDS)

@@ -1,7 +1,7 @@
-"""``Idempotency-Key``: a POST that is sent again gets the first answer, and is carried out once.
+"""``Idempotency-Key``: a repeated POST gets the first response and is executed once.
 
-What is stored must not open anything. Where a body or an answer holds a password or a key, the digest of the request
-is a slow one, and the answer is sealed with what the caller sent along: a copy of the database does not open it.
+A stored response must not leak secrets. Where a body or a response contains a password or a key, the request's digest
+is a slow hash, and the response is encrypted with the caller's credential: a copy of the database does not reveal it.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from openlxd_core.services.idempotency import FirstAnswer, Reservation, carrying
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
-"""Says ``true`` on an answer that was given before."""
+"""Header: ``true`` on a repeated response."""
 PATTERN = "[A-Za-z0-9_.:-]{1,255}"
 _SEALED = "sealed"
 WAIT_SECONDS = 75.0
-"""How long who sends a request again waits for the first: a little longer than the longest ``?wait=``."""
+"""Seconds that a repeated request waits for the first one: a little more than the longest ``?wait=``."""
 LOOK_SECONDS = 5.0
-"""How long at most until it is seen that the server stops."""
+"""Seconds between checks whether the server is shutting down."""
 
 
 async def once(
     request: web.Request, answer: Callable[[], Awaitable[web.StreamResponse]], *, body: Any, secret: bool
 ) -> web.StreamResponse:
-    """The first answer to this request under its key; ``body`` is the parsed one. Raises ValidationFailed, Busy."""
+    """The first response to this request under its key; ``body`` is the parsed body. Raises ValidationFailed, Busy."""
     keys = request.headers.getall(HEADER)
     if len(keys) != 1:
         raise BadRequest(N_("Send one idempotency key."))
@@ -70,15 +70,15 @@ async def once(
 
 
 def _owned(actor: Actor, key: str) -> str:
-    """The key as it is stored. Those who have not signed in have no id of their own: their address stands for it, so
-    that nobody's key gets in another's way."""
+    """The key as stored, prefixed with the account's id, or with the address of a client that has not signed in, so
+    that keys of different clients never collide."""
     if actor.user_id is not None:
         return key
     return hashlib.sha256(f"{source_of(actor.address)}\n{key}".encode()).hexdigest()
 
 
 async def _hold(request: web.Request, key: str, digest: str) -> FirstAnswer | Reservation:
-    """The key, or the answer of whoever holds it: waited for as long as any request may take."""
+    """Reserve the key, or wait for the response of the request that holds it."""
     service, actor = request.app[CORE].idempotency, request[ACTOR]
     until = time.monotonic() + WAIT_SECONDS
     while True:

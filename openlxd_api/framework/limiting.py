@@ -1,6 +1,6 @@
-"""How often may be asked: signing in and registering by address and by account, everything else generously.
+"""Rate limits: strict ones for signing in and registering, by address and by account; a generous one for the rest.
 
-Addresses of IPv6 count by their /64, since one customer has that many. Limits are per process.
+IPv6 addresses count by their /64, which is what one customer usually has. Limits are per process.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from openlxd_core.i18n import N_
 from openlxd_core.settings import Settings
 
 LIMIT, REMAINING, RESET = "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"
-"""As draft-ietf-httpapi-ratelimit-headers had them up to its fifth version, and as most clients and proxies know them;
-later drafts fold them into one structured field, and are not finished."""
+"""The headers of draft-ietf-httpapi-ratelimit-headers up to version 05, which most clients and proxies know; later
+drafts use one structured field and are not finished."""
 
 
 def source_of(address: str) -> str:
-    """Who an address stands for: itself, or the /64 of an IPv6 one."""
+    """What an address is counted as: itself, or the /64 of an IPv6 address."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -37,7 +37,7 @@ def source_of(address: str) -> str:
 
 
 class Limiter:
-    """The limits in force, and who used how much of them."""
+    """The configured limits and the current counts."""
 
     def __init__(self, settings: Settings) -> None:
         self._sign_in = parse(settings.rate_login)
@@ -49,21 +49,21 @@ class Limiter:
         self._headers: dict[str, str] | None = None
 
     def telling(self, headers: dict[str, str]) -> Limiter:
-        """The same limits and counts; what is left of them goes into ``headers``, the scarcest limit winning.
+        """The same limits and counts, which also write the remaining requests of the tightest limit into ``headers``.
 
-        A count that belongs to an account's name is not told to those who have not signed in: it would show whether
-        somebody else tries to.
+        Counts by account name are not shown to clients that have not signed in: they would reveal other clients'
+        attempts.
         """
         found = copy.copy(self)
         found._headers = headers
         return found
 
     async def sign_in(self, address: str, account: str) -> None:
-        """Count a try to sign in. Raises RateLimited."""
+        """Count an attempt to sign in. Raises RateLimited."""
         await self._both(self._sign_in, "login", address, account)
 
     async def register(self, address: str, account: str) -> None:
-        """Count a try to register. Raises RateLimited."""
+        """Count an attempt to register. Raises RateLimited."""
         await self._both(self._register, "register", address, account)
 
     async def sealed(self, user_id: int | None, address: str) -> None:
@@ -75,7 +75,7 @@ class Limiter:
         await self._take(self._exact, item, what, f"account:{account.strip().lower()[:255]}", told=False)
 
     async def ask(self, user_id: int | None, address: str) -> None:
-        """Count a request of somebody, or of nobody in particular at an address. Raises RateLimited."""
+        """Count a request of an account, or of an address that has not signed in. Raises RateLimited."""
         await self._take(self._coarse, self._api, "api", _who(user_id, address))
 
     async def _take(self, limiter: RateLimiter, item: RateLimitItem, what: str, who: str, *, told: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Prometheus: how much is asked, how long it takes, and what the product holds."""
+"""Prometheus metrics: requests, durations, streams and whether LXD is reachable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Meter:
-    """The figures of one application."""
+    """The metrics of one application."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -43,20 +43,20 @@ class Meter:
         self._lxd = Gauge("openlxd_lxd_reachable", "1 while LXD answers.", registry=self._registry)
 
     def answered(self, method: str, path: str, status: int, seconds: float) -> None:
-        """Count one answer; ``path`` is the endpoint's, not the caller's."""
+        """Count one response; ``path`` is the route's template, so that the number of labels is bounded."""
         self._requests.labels(method, path, str(status)).inc()
         self._seconds.labels(method, path).observe(seconds)
 
     def stream_opened(self) -> None:
-        """Count a stream that begins."""
+        """Count an opened stream."""
         self._streams.inc()
 
     def stream_closed(self) -> None:
-        """Count a stream that ends."""
+        """Count a closed stream."""
         self._streams.dec()
 
     async def page(self, core: Core, actor: Actor) -> bytes:
-        """Everything, as Prometheus reads it. Raises Forbidden unless ``actor`` is an admin."""
+        """All metrics in Prometheus' text format. Raises Forbidden unless ``actor`` is an admin."""
         users = Count(user.status for user in await core.accounts.list(actor))
         containers = Count(found.status for found in await core.containers.list(actor))
         for status in AccountStatus:

@@ -1,4 +1,4 @@
-"""The roots of what goes in and out as JSON, and what the framework itself needs of it."""
+"""Base classes of request bodies, queries and response views."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic_core import PydanticCustomError
 
 
 class Body(BaseModel):
-    """The root of what clients send: no field that we do not know, and what is left out is left out, not null."""
+    """The base of request bodies: unknown fields and null are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
     former: ClassVar[Mapping[str, str]] = {}
-    """Former names that are still taken, and the names in their place. The OpenAPI document names the new ones only."""
+    """Deprecated field names that are still accepted, and their replacements. The OpenAPI document shows only those."""
 
     @model_validator(mode="before")
     @classmethod
@@ -22,7 +22,9 @@ class Body(BaseModel):
         if not cls.former or not isinstance(values, Mapping):
             return values
         renamed = {old: new for old, new in cls.former.items() if old in values and new not in values}
-        return {renamed.get(name, name): value for name, value in values.items()}  # both at once: the former is unknown
+        return {
+            renamed.get(name, name): value for name, value in values.items()
+        }  # both at once: the deprecated name is refused as unknown
 
     @field_validator("*", mode="before")
     @classmethod
@@ -33,10 +35,10 @@ class Body(BaseModel):
 
 
 class View(BaseModel):
-    """The root of what clients get: every field of it is always there."""
+    """The base of response views: every field is always present."""
 
     unfinished: ClassVar[bool] = False
-    """Whether it tells of work that goes on: such an answer is always sent with 202."""
+    """Whether it describes an operation in progress: such a response always has the status 202."""
 
     model_config = ConfigDict(
         frozen=True, use_attribute_docstrings=True, json_schema_serialization_defaults_required=True
@@ -44,8 +46,8 @@ class View(BaseModel):
 
 
 class NoQuery(Body):
-    """An endpoint without a query: any field in it is a mistake."""
+    """An endpoint without query parameters: any parameter is refused."""
 
 
 class NoBody(Body):
-    """An endpoint without a body: any field in it is a mistake."""
+    """An endpoint without a body: any field is refused."""

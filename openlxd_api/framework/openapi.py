@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, written from the endpoints' own records and types."""
+"""The OpenAPI 3.1 document, generated from the endpoints' records and types."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ _LINKS: Sequence[tuple[str, str, str, str, str]] = (
 
 
 class _Schemas(GenerateJsonSchema):
-    """Pydantic's schemas, without null where leaving out is meant, and with OpenAPI's words for bounds."""
+    """Pydantic's schemas, without null where a field is merely optional, and with OpenAPI's keywords for bounds."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> dict[str, Any]:
         if self.mode == "validation":
@@ -128,7 +128,7 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 
 
 _NAMED = {"State": "ContainerStatus", "Kind": "OperationKind"}
-"""What a schema is called where its type's own name says too little outside of its module."""
+"""Schema names of types whose class name is too vague outside its module."""
 
 
 def _renamed(found: Any) -> Any:
@@ -146,7 +146,7 @@ def _renamed(found: Any) -> Any:
 
 
 def _standard(schema: Any) -> Any:
-    """The schema with JSON Schema's words for bounds: pydantic leaves its own where a validator stands before."""
+    """Use JSON Schema's keywords for bounds: pydantic keeps its own (``ge``, ``le``) behind a BeforeValidator."""
     if isinstance(schema, dict):
         return {_BOUNDS.get(key, key): _standard(value) for key, value in schema.items()}
     return [_standard(item) for item in schema] if isinstance(schema, list) else schema
@@ -190,7 +190,7 @@ def _alternatives(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Parts:
-    """The named schemas, as they come up."""
+    """Collects the named schemas (``components``)."""
 
     def __init__(self) -> None:
         self.schemas: dict[str, Any] = {
@@ -217,7 +217,7 @@ class _Parts:
         return dict(schema)
 
     def inline(self, kind: Any, mode: JsonSchemaMode = "validation") -> dict[str, Any]:
-        """The schema of a type, what it refers to kept by name."""
+        """The schema of a type; types that it refers to become components."""
         schema: dict[str, Any] = _standard(
             TypeAdapter(kind).json_schema(
                 mode=mode, ref_template="#/components/schemas/{model}", schema_generator=_Schemas
@@ -228,7 +228,9 @@ class _Parts:
         return schema
 
     def _keep(self, name: str, schema: dict[str, Any]) -> None:
-        schema = {key: value for key, value in schema.items() if key != "title"}  # the class's own name again
+        schema = {
+            key: value for key, value in schema.items() if key != "title"
+        }  # a title that repeats the class's name
         if self.schemas.setdefault(name, schema) != schema:
             raise ValueError(f"two schemas are called {name}")
 
@@ -360,7 +362,7 @@ def _bare_successes(endpoint: Endpoint, parts: _Parts) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for kind in _members(endpoint.answer):
         pending = isinstance(kind, type) and issubclass(kind, View) and kind.unfinished
-        text = "It goes on; ask for the operation." if pending else "Done."
+        text = "In progress; query the operation." if pending else "Success."
         pages = get_origin(kind) is Paged
         data = parts.of(get_args(kind)[0] if pages else kind, "serialization")
         found[str(202 if pending else endpoint.status)] = _envelope(text, data, pages=pages)

@@ -1,4 +1,4 @@
-"""Waiting for operations: as long as the caller wants, and no longer than the server runs."""
+"""Waiting for operations, at most as long as the client asks and until the server shuts down."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.i18n import N_
 
 LAST_SECONDS = 5.0
-"""What a request that waits still gets once the server is told to stop."""
+"""Seconds that a waiting request still gets after the server was told to stop."""
 
 
 class Waiter:
-    """Waits on behalf of one request."""
+    """Waits for operations on behalf of one request."""
 
     def __init__(self, core: Core, actor: Actor, stopping: asyncio.Event) -> None:
         self._core = core
@@ -24,7 +24,7 @@ class Waiter:
         self._stopping = stopping
 
     async def over(self, operation: Operation, seconds: int) -> bool:
-        """Whether ``operation`` was done within ``seconds``; False while it goes on.
+        """Whether ``operation`` finished within ``seconds``.
 
         Raises HttpProblem with the operation's own error where it failed.
         """

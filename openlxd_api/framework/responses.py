@@ -1,4 +1,4 @@
-"""What an endpoint returns, and how it becomes a response: the envelope, a document of its own, or a stream."""
+"""Return values of endpoints, and how they become responses: an envelope, a raw document or a stream."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from openlxd_core.i18n import N_, _
 from openlxd_core.outcomes import done_text
 
 READ = N_("OK")
-"""What a request that changed nothing is answered with."""
+"""The message of a request that changed nothing."""
 CREATED = N_("Container created successfully")
 UNDER_WAY = N_("The operation is in progress. Query it to see its progress.")
 
 CHUNK = 100
-"""Records that become views at once."""
+"""Records converted in one go, before other tasks get their turn."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -33,29 +33,29 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """A success that needs more than its data: a status, a sentence, headers."""
+    """A success with a status, a message or headers besides its data."""
 
     data: T
     message: str = ""
     """A template of the catalogue, filled in from the path, the data and ``params``; the endpoint's own for none."""
     params: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
-    """The sentence itself, in the language of the request, where a template would not do."""
+    """The complete message in the language of the request, where a template does not suffice."""
     status: int = 0
-    """0: the endpoint's own."""
+    """The HTTP status; 0 for the endpoint's own."""
     headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Paged(Generic[T]):
-    """One page of a list: its data, and the cursor of the page that follows, which stands beside them."""
+    """One page of a list: its data, and the cursor of the next page, which becomes ``next`` beside ``data``."""
 
     data: T
     next: str
 
 
 async def paged(page: Page[R], view: Callable[[R], V]) -> Paged[list[V]]:
-    """A page of records as a page of views; others get their turn while a long one is made."""
+    """Convert a page of records to views, yielding to other tasks between chunks."""
     shown: list[V] = []
     for start in range(0, len(page.items), CHUNK):
         shown += [view(item) for item in page.items[start : start + CHUNK]]
@@ -65,7 +65,7 @@ async def paged(page: Page[R], view: Callable[[R], V]) -> Paged[list[V]]:
 
 @dataclass(frozen=True)
 class Raw:
-    """A document that is no envelope."""
+    """A document without the envelope."""
 
     body: bytes
     content_type: str
@@ -78,10 +78,10 @@ class Event:
     name: str
     data: Any
     id: int = 0
-    """What the client may go on from; 0 for none."""
+    """The id that a client resumes from; 0 for none."""
 
     def encode(self) -> bytes:
-        """As ``text/event-stream`` has it."""
+        """The event in ``text/event-stream`` format."""
         head = f"id: {self.id}\n" if self.id else ""
         data = json.dumps(plain(self.data), ensure_ascii=True)
         return f"{head}event: {self.name}\ndata: {data}\n\n".encode()
@@ -95,20 +95,20 @@ class Stream:
 
 
 def outcome(operation: Operation, data: T) -> Answer[T]:
-    """The answer for an operation that is done: what it did to what."""
+    """The response for a finished operation."""
     created = operation.kind is Kind.CREATE  # the design paper's own sentence
     return Answer(data, text=_(CREATED) if created else done_text(operation))
 
 
 def respond(result: Any, status: int, message: str = "", path: Mapping[str, str] | None = None) -> web.Response:
-    """What an endpoint returned, as a response; ``status`` and ``message`` are the endpoint's own."""
+    """Turn an endpoint's return value into a response; ``status`` and ``message`` are the endpoint's own."""
     if isinstance(result, Raw):
         return web.Response(body=result.body, headers={"Content-Type": result.content_type})
     return envelope(result, status, message, path)
 
 
 def envelope(result: Any, status: int = 200, message: str = "", path: Mapping[str, str] | None = None) -> web.Response:
-    """The one shape of a success, in the language of the request."""
+    """The envelope of a success, in the language of the request."""
     if isinstance(result, View) and result.unfinished:
         result = Answer(result, UNDER_WAY, status=202)
     more: dict[str, Any] = {}
@@ -131,7 +131,7 @@ def _filled(answer: Answer[Any], message: str, path: Mapping[str, str], data: An
 
 
 def plain(data: Any) -> Any:
-    """Models as what JSON knows."""
+    """Models as JSON-compatible data."""
     if isinstance(data, BaseModel):
         return data.model_dump(mode="json")
     if isinstance(data, list | tuple):

@@ -1,4 +1,4 @@
-"""Server-sent events: a stream that beats, that ends with the credential it stands on, and that can be resumed."""
+"""Server-sent events: keep-alive comments, an end when the credential is revoked, and resumption."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from openlxd_core.domain.errors import BadRequest, OpenLXDError, RateLimited
 from openlxd_core.i18n import N_, _
 
 LOOK_SECONDS = 2.0
-"""How often a stream looks whether its credential still holds; a suspension or a new password is felt at once."""
+"""Seconds between checks of the credential; a suspension or a new password ends the stream immediately besides."""
 BEAT_SECONDS = 15.0
-"""A comment is sent after this much silence, so that no proxy takes the stream for dead."""
+"""Seconds of silence after which a comment is sent, so that no proxy closes the stream."""
 STREAMS_EACH = 20
-"""Streams one person may have open at once."""
+"""Open streams per account."""
 _END = object()
 OPEN: web.AppKey[dict[int, int]] = web.AppKey("open_streams", dict)
 
 
 def last_event_id(request: web.Request) -> int | None:
-    """Where the client wants to go on from. Raises BadRequest."""
+    """The id after which the client resumes. Raises BadRequest."""
     said = request.headers.get("Last-Event-ID")
     if said is None or said == "":
         return None
@@ -36,7 +36,7 @@ def last_event_id(request: web.Request) -> int | None:
 
 
 async def serve_stream(request: web.Request, stream: Stream) -> web.StreamResponse:
-    """Send events until the client, the credential, the server or the events end. Raises RateLimited before."""
+    """Send events until the client disconnects, the credential is revoked or the server stops. Raises RateLimited."""
     actor, app = request[ACTOR], request.app
     who = actor.user_id or 0
     counts = app[OPEN]
@@ -104,7 +104,7 @@ async def _next(events: AsyncIterator[Event]) -> Any:
 
 
 async def _ended(request: web.Request) -> Event | None:
-    """The last event, if the credential holds no longer."""
+    """The closing event, if the credential was revoked."""
     try:
         await request[IDENTIFY]()
     except OpenLXDError as error:

@@ -1,4 +1,4 @@
-"""Which version of the product this is."""
+"""The product's version."""
 
 from __future__ import annotations
 

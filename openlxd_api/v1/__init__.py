@@ -1,1 +1,1 @@
-"""The endpoints, one module a noun, each handler a sentence over one service."""
+"""The endpoints, one module per noun; each handler calls one service."""

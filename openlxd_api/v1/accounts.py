@@ -1,4 +1,4 @@
-"""Everybody's accounts, for admins."""
+"""Accounts, for admins."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ endpoints = Endpoints()
 
 @endpoints.get("/users", access=Access.ADMIN, summary="Every account")
 async def list_users(core: Core, actor: Actor, query: UserQuery) -> Paged[list[UserView]]:
-    """A page of them, by name where no other order is asked for. Deleted ones only with ``status=deleted``."""
+    """One page, sorted by name by default. Deleted accounts are listed only with ``status=deleted``."""
     return await paged(await core.accounts.page(actor, query.wanted, query.part), UserView.of)
 
 
@@ -39,7 +39,7 @@ async def list_users(core: Core, actor: Actor, query: UserQuery) -> Paged[list[U
     message=N_("Account {username} was created. Save its API key now: it is not shown again."),
 )
 async def create_user(core: Core, actor: Actor, body: NewUser) -> CreatedUserView:
-    """With the operator's default quota, or another. Its API key is shown this once."""
+    """Creates an account with the default quota or the given one. Its API key is shown only in this answer."""
     quota = body.quota.quota("quota.") if body.quota is not None else None
     user = await core.accounts.create(
         actor, body.username, body.email, body.password, role=Role(body.role.value), quota=quota
@@ -49,7 +49,7 @@ async def create_user(core: Core, actor: Actor, body: NewUser) -> CreatedUserVie
 
 @endpoints.get("/users/{id}", access=Access.ADMIN, summary="One account")
 async def show_user(core: Core, actor: Actor, id: int) -> UserView:  # noqa: A002
-    """Tenants see their own here, too."""
+    """Tenants can read their own account here."""
     return UserView.of(await core.accounts.get(actor, id))
 
 
@@ -60,7 +60,7 @@ async def show_user(core: Core, actor: Actor, id: int) -> UserView:  # noqa: A00
     message=N_("Account {username} was changed."),
 )
 async def change_user(core: Core, actor: Actor, id: int, body: UserChange) -> UserView:  # noqa: A002
-    """A new role ends every token of the account."""
+    """A new role revokes every token of the account."""
     role = Role(body.role.value) if body.role is not None else None
     return UserView.of(await core.accounts.update(actor, id, email=body.email, role=role))
 
@@ -72,7 +72,7 @@ async def change_user(core: Core, actor: Actor, id: int, body: UserChange) -> Us
     message=N_("Account {username} was deleted."),
 )
 async def delete_user(core: Core, actor: Actor, id: int, query: DeleteUser) -> UserView:  # noqa: A002
-    """Refused while it has containers, unless they are to go, too."""
+    """Refused while the account has containers, unless ``containers=delete`` is given."""
     return UserView.of(await core.accounts.delete(actor, id, containers=query.containers == "delete"))
 
 
@@ -83,7 +83,7 @@ async def delete_user(core: Core, actor: Actor, id: int, query: DeleteUser) -> U
     message=N_("Account {username} was suspended."),
 )
 async def suspend_user(core: Core, actor: Actor, id: int, body: Suspension) -> UserView:  # noqa: A002
-    """Its containers go on running; its open sessions end within two seconds."""
+    """Containers keep running; open sessions end within two seconds."""
     return UserView.of(await core.accounts.suspend(actor, id, body.reason))
 
 
@@ -94,7 +94,7 @@ async def suspend_user(core: Core, actor: Actor, id: int, body: Suspension) -> U
     message=N_("Account {username} was reactivated."),
 )
 async def activate_user(core: Core, actor: Actor, id: int) -> UserView:  # noqa: A002
-    """One that is active stays so."""
+    """Succeeds if the account is already active."""
     return UserView.of(await core.accounts.activate(actor, id))
 
 
@@ -106,7 +106,7 @@ async def activate_user(core: Core, actor: Actor, id: int) -> UserView:  # noqa:
     message=N_("The password of {username} was changed."),
 )
 async def set_password(core: Core, actor: Actor, id: int, body: NewPassword) -> UserView:  # noqa: A002
-    """Every token and session of theirs ends."""
+    """Ends every token and session of the account."""
     return UserView.of(await core.accounts.set_password(actor, id, body.password))
 
 
@@ -126,7 +126,7 @@ async def regenerate_key_of(core: Core, actor: Actor, id: int) -> ApiKey:  # noq
 
 @endpoints.get("/users/{id}/quota", access=Access.ADMIN, summary="What an account may have, has, and has left")
 async def show_quota(core: Core, actor: Actor, id: int) -> QuotaStateView:  # noqa: A002
-    """Sums over all of its containers."""
+    """Limits and usage, summed over all containers of the account."""
     return QuotaStateView.of(await core.quotas.get(actor, id))
 
 
@@ -137,5 +137,5 @@ async def show_quota(core: Core, actor: Actor, id: int) -> QuotaStateView:  # no
     message=N_("The quota of account {id} was changed."),
 )
 async def set_quota(core: Core, actor: Actor, id: int, body: QuotaBody) -> QuotaStateView:  # noqa: A002
-    """One under what is in use keeps what is there and refuses more."""
+    """A quota below the current usage keeps existing containers and refuses more."""
     return QuotaStateView.of(await core.quotas.set(actor, id, body.quota()))

@@ -1,4 +1,4 @@
-"""The audit: one's own, and everybody's for admins."""
+"""The audit log: a tenant's own entries, all of them for admins."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ endpoints = Endpoints()
 
 @endpoints.get("/audit", summary="Who did what to whom, from where, and how it ended")
 async def list_audit(core: Core, actor: Actor, query: AuditQuery) -> Paged[list[AuditView]]:
-    """A page of them, the newest first where no other order is asked for. Tenants get their own, admins all."""
+    """One page, newest first by default. Tenants get their own entries, admins all."""
     return await paged(await core.audit.page(actor, query.wanted, query.part), AuditView.of)

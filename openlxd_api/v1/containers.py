@@ -1,4 +1,4 @@
-"""Containers, seen by their owners; admins see everybody's."""
+"""Containers: a tenant's own, all of them for admins."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def _after(
 
 @endpoints.get("/containers", summary="The containers that you may see")
 async def list_containers(core: Core, actor: Actor, query: ContainerQuery) -> Paged[list[ContainerView]]:
-    """A page of them, by name where no other order is asked for. Tenants get their own, admins all."""
+    """One page, sorted by name by default. Tenants get their own containers, admins all."""
     return await paged(await core.containers.page(actor, query.wanted, query.part), ContainerView.of)
 
 
@@ -45,7 +45,7 @@ async def list_containers(core: Core, actor: Actor, query: ContainerQuery) -> Pa
 async def create_container(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: NewContainer
 ) -> Answer[ContainerView] | Pending:
-    """The name and the quota are reserved at once; the answer waits until it runs, or is 202."""
+    """Reserves the name and the quota immediately; answers when the container runs, or with 202."""
     operation = await core.containers.create(
         actor,
         body.name,
@@ -62,7 +62,7 @@ async def create_container(
 
 @endpoints.get("/containers/{name}", summary="One container")
 async def show_container(core: Core, actor: Actor, name: str) -> ContainerView:
-    """Somebody else's answers as a missing one does."""
+    """Another tenant's container answers 404, as a missing one does."""
     return ContainerView.of(await core.containers.get(actor, name))
 
 
@@ -70,7 +70,7 @@ async def show_container(core: Core, actor: Actor, name: str) -> ContainerView:
 async def resize_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting, body: Resize
 ) -> Answer[ContainerView] | Pending:
-    """While it runs, where LXD can. A disk can grow only."""
+    """Limits change while the container runs, where LXD supports that. A disk can only grow."""
     operation = await core.containers.resize(actor, name, cpu=body.cpu, memory=body.memory_mb, disk=body.disk_mb)
     return await _after(core, actor, waiter, operation, query)
 
@@ -79,7 +79,7 @@ async def resize_container(
 async def delete_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting
 ) -> Answer[Deleted] | Pending:
-    """Its snapshots go, too."""
+    """Deletes the container's snapshots, too."""
     operation = await core.containers.delete(actor, name)
     if not await waiter.over(operation, query.wait):
         return Pending.of(operation)
@@ -90,7 +90,7 @@ async def delete_container(
 async def start_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting
 ) -> Answer[ContainerView] | Pending:
-    """The answer waits for its address."""
+    """The answer waits for the container's IP address."""
     return await _after(core, actor, waiter, await core.containers.start(actor, name), query)
 
 
@@ -98,7 +98,7 @@ async def start_container(
 async def stop_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting, body: Stop
 ) -> Answer[ContainerView] | Pending:
-    """Gracefully, and by force after 30 seconds or where that is asked for."""
+    """Shuts down cleanly; stops by force after 30 seconds, or immediately with ``force``."""
     return await _after(core, actor, waiter, await core.containers.stop(actor, name, force=body.force), query)
 
 
@@ -106,7 +106,7 @@ async def stop_container(
 async def restart_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting
 ) -> Answer[ContainerView] | Pending:
-    """One that is stopped is started."""
+    """A stopped container is started."""
     return await _after(core, actor, waiter, await core.containers.restart(actor, name), query)
 
 
@@ -114,7 +114,7 @@ async def restart_container(
 async def pause_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting
 ) -> Answer[ContainerView] | Pending:
-    """It keeps its memory."""
+    """Freezes the container's processes; memory stays in use."""
     return await _after(core, actor, waiter, await core.containers.pause(actor, name), query)
 
 
@@ -122,7 +122,7 @@ async def pause_container(
 async def resume_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting
 ) -> Answer[ContainerView] | Pending:
-    """One that runs is a success."""
+    """Succeeds if the container is already running."""
     return await _after(core, actor, waiter, await core.containers.resume(actor, name), query)
 
 
@@ -130,9 +130,9 @@ async def resume_container(
 async def suspend_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting, body: ContainerSuspension
 ) -> Answer[ContainerView] | Pending:
-    """It is stopped, its shells end, and its owner can only look at it until it is unsuspended.
+    """Stops the container and ends its shells; its owner can only view it until it is unsuspended.
 
-    Succeeds in every state. Its owner's account and other containers stay as they are.
+    Succeeds in every state. The owner's account and other containers are not affected.
     """
     return await _after(core, actor, waiter, await core.containers.suspend(actor, name, body.reason), query)
 
@@ -141,7 +141,7 @@ async def suspend_container(
 async def unsuspend_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting
 ) -> Answer[ContainerView] | Pending:
-    """It is started if it ran when it was suspended. One that is not suspended is a success."""
+    """Starts the container if it was running when it was suspended. Succeeds if it is not suspended."""
     return await _after(core, actor, waiter, await core.containers.unsuspend(actor, name), query)
 
 
@@ -149,7 +149,7 @@ async def unsuspend_container(
 async def reinstall_container(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting, body: Reinstall
 ) -> Answer[ContainerView] | Pending:
-    """It keeps its name, limits and address; everything in it and its snapshots are lost."""
+    """Keeps the name, limits and address; deletes everything in the container and its snapshots."""
     return await _after(core, actor, waiter, await core.containers.reinstall(actor, name, body.image), query)
 
 
@@ -160,13 +160,13 @@ async def reinstall_container(
     message=N_("The password of root in {name} was changed."),
 )
 async def set_root_password(core: Core, actor: Actor, name: str, body: RootPassword) -> None:
-    """It has to run. The password is kept nowhere."""
+    """The container must be running. The password is not stored."""
     await core.consoles.set_root_password(actor, name, body.password)
 
 
 @endpoints.get("/containers/{name}/metrics", summary="What it uses now, and used over the last 24 hours")
 async def show_usage(core: Core, actor: Actor, name: str) -> UsageOverTime:
-    """The history thins with age."""
+    """Current usage and the last 24 hours: per minute for two hours, per ten minutes before."""
     history = await core.usage.history(actor, name)
     now = await core.usage.now(actor, name)
     return UsageOverTime(

@@ -1,4 +1,4 @@
-"""What changes, as it changes."""
+"""Changes as server-sent events."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _PAGE = 500
 
 @endpoints.get("/events", summary="Everything that changes and that you may see, as it happens")
 async def follow_changes(core: Core, actor: Actor, resume: int | None) -> Stream:
-    """Events named ``container.updated``, ``operation.updated`` …; seven days of them can be had again.
+    """Events named ``container.updated``, ``operation.updated`` …; the last seven days can be replayed.
 
-    ``Last-Event-ID`` goes on where a stream broke off. ``resync.lost`` says that you were too slow: load anew.
+    ``Last-Event-ID`` resumes an interrupted stream. ``resync.lost`` means that events were dropped: reload everything.
     """
 
     async def events() -> AsyncIterator[Event]:
         async with core.feed.subscribe(actor) as changes:
             last = resume
-            while last is not None:  # first what was missed; what happens meanwhile waits in the subscription
+            while last is not None:  # missed events first; new ones queue in the subscription meanwhile
                 missed = await core.feed.history(actor, last, _PAGE)
                 for change in missed:
                     last = change.id

@@ -1,4 +1,4 @@
-"""Whether the service lives, and each thing it depends on. Open to anyone, so it names no path and no reason."""
+"""Health of the service and its dependencies. Open to anyone, so it contains no paths and no error details."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = structlog.get_logger("openlxd.api")
 
 @endpoints.get("/health", access=Access.ANYONE, summary="Liveness, and each thing the service depends on")
 async def show_health(core: Core) -> Answer[Health]:
-    """200 while requests can be served, LXD or room on the disk or not; 503 when the database does not answer."""
+    """200 while requests can be served, also without LXD or with a full disk; 503 when the database does not answer."""
     database, storage = await _database_answers(core), core.storage.state
     lxd = LxdHealth.of(core.lxd_status.state)
     status = HealthStatus.OK if lxd.reachable and storage.writable else HealthStatus.DEGRADED

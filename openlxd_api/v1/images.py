@@ -1,4 +1,4 @@
-"""Images: what is here, what is offered, and the way from the one to the other."""
+"""Images: local ones, those of the image servers, and importing."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ endpoints = Endpoints()
 
 @endpoints.get("/images/list", lenient=True, summary="The images that are here")
 async def list_images(core: Core, actor: Actor, query: ImageQuery) -> Paged[list[ImageView]]:
-    """A page of those that containers can be made from, of imports under way and of imports that failed."""
+    """One page of local images, running imports and failed imports."""
     return await paged(await core.images.page(actor, query.wanted, query.part), ImageView.of)
 
 
 @endpoints.get("/images/remote", lenient=True, summary="The images that the image servers offer")
 async def remote_images(core: Core, actor: Actor, query: RemoteQuery) -> Paged[RemoteImages]:
-    """A page of them, the best match first. While a server fails its last list is shown, and ``stale`` says so."""
+    """One page, best match first. If a server fails, its last list is shown and ``stale`` is true."""
     await core.images.ready()
     page, total = core.images.offer_page(actor, query.wanted, query.part, query.offset)
     shown = await paged(page, OfferView.of)
@@ -49,9 +49,9 @@ def _page(core: Core, shown: list[OfferView], total: int) -> RemoteImages:
 async def import_image(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: ImportImage
 ) -> Answer[ImageView] | Pending:
-    """By any name: ``ubuntu/22.04``, ``ubuntu/jammy``, ``ubuntu2204``. Who asks for one on its way joins.
+    """Takes any name: ``ubuntu/22.04``, ``ubuntu/jammy``, ``ubuntu2204``. Joins a running import of the same image.
 
-    The operation tells bytes, rate and time left; it can be cancelled.
+    The operation shows bytes, rate and time left; it can be cancelled.
     """
     operation = await core.images.import_image(actor, body.alias, body.architecture or None, body.variant or None)
     if not await waiter.over(operation, query.wait):
@@ -64,7 +64,7 @@ async def import_image(
 async def publish_image(
     core: Core, actor: Actor, waiter: Waiter, query: Waiting, body: PublishImage
 ) -> Answer[ImageView] | Pending:
-    """Of a stopped container, or of one of its snapshots."""
+    """Creates a private image from a stopped container, or from one of its snapshots."""
     operation = await core.images.publish(actor, body.container, body.alias, body.snapshot or None)
     alias = str(operation.args["alias"])
     if not await waiter.over(operation, query.wait):
@@ -75,18 +75,18 @@ async def publish_image(
 
 @endpoints.post(
     "/images/refresh",
-    summary="Ask the image servers for their lists now",
+    summary="Refresh the catalogue from the image servers",
     message=N_("The catalogue was refreshed from the image servers: {total} images."),
 )
 async def refresh_images(core: Core, actor: Actor) -> RemoteImages:
-    """Answers once they have; how many offers there are, without the offers."""
+    """Answers when the refresh is done, with the number of images but without the list."""
     state = await core.images.refresh(actor)
     return _page(core, [], state.offers)
 
 
 @endpoints.get("/images/{alias}/info", lenient=True, summary="One image: what is here, and what is offered")
 async def show_image(core: Core, actor: Actor, alias: str) -> ImageInfoView:
-    """By any of its names; a slash may be sent raw or as %2F."""
+    """Takes any name of the image; a slash may be sent raw or as %2F."""
     return await _info(core, actor, alias)
 
 
@@ -102,7 +102,7 @@ async def _info(core: Core, actor: Actor, alias: str) -> ImageInfoView:
     message=N_("Image {alias} was changed."),
 )
 async def flag_image(core: Core, actor: Actor, alias: str, body: ImageFlags) -> ImageInfoView:
-    """The operator's say; admins only."""
+    """Hides or pins an image; admins only."""
     if body.hidden is not None:
         await core.images.hide(actor, alias, body.hidden)
     if body.pinned is not None:
@@ -112,7 +112,7 @@ async def flag_image(core: Core, actor: Actor, alias: str, body: ImageFlags) -> 
 
 @endpoints.delete("/images/{alias}", lenient=True, summary="Drop an image that is here", raises=(409,))
 async def delete_image(core: Core, actor: Actor, alias: str) -> Answer[Deleted]:
-    """Containers made from it keep working. Admins; owners their private ones."""
+    """Containers created from it keep working. For admins, and for owners of private images."""
     dropped = await core.images.delete(actor, alias)
     used = N_("Image {name} was deleted. The containers created from it keep working.")
     return Answer(Deleted(name=dropped.alias), used if dropped.users else N_("Image {name} was deleted."))

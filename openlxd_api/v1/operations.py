@@ -1,4 +1,4 @@
-"""Operations: how far they are, and giving them up."""
+"""Operations: progress and cancelling."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ endpoints = Endpoints()
 
 @endpoints.get("/operations", summary="What was asked for, the newest first")
 async def list_operations(core: Core, actor: Actor, query: OperationQuery) -> Paged[list[OperationView]]:
-    """A page of them, the newest first where no other order is asked for. Tenants get their own, admins all."""
+    """One page, newest first by default. Tenants get their own operations, admins all."""
     return await paged(await core.operations.page(actor, query.wanted, query.part), OperationView.of)
 
 
 @endpoints.get("/operations/{id}", summary="One operation")
 async def show_operation(core: Core, actor: Actor, id: str) -> OperationView:  # noqa: A002
-    """Somebody else's answers as a missing one does."""
+    """Another tenant's operation answers 404, as a missing one does."""
     return OperationView.of(await core.operations.get(actor, id))
 
 
@@ -33,13 +33,13 @@ async def show_operation(core: Core, actor: Actor, id: str) -> OperationView:  #
     message=N_("Cancelling operation {id} was requested."),
 )
 async def cancel_operation(core: Core, actor: Actor, id: str) -> OperationView:  # noqa: A002
-    """Imports can be; the rest is a conflict once it has begun. One that has ended stays as it is."""
+    """Imports can be cancelled; other kinds are a conflict once started. An ended operation is not changed."""
     return OperationView.of(await core.operations.cancel(actor, id))
 
 
 @endpoints.get("/operations/{id}/events", summary="Follow an operation to its end")
 async def follow_operation(core: Core, actor: Actor, id: str) -> Stream:  # noqa: A002
-    """Events named ``operation`` with the operation as data: how it stands, then each change, then the end."""
+    """Events named ``operation`` with the operation as data: its current state, each change, and the end."""
     operation = await core.operations.get(actor, id)
 
     async def events() -> AsyncIterator[Event]:

@@ -16,7 +16,7 @@ endpoints = Endpoints()
 
 @endpoints.get("/containers/{name}/snapshots", summary="A container's snapshots")
 async def list_snapshots(core: Core, actor: Actor, name: str, query: SnapshotQuery) -> Paged[list[SnapshotView]]:
-    """A page of them, the oldest first where no other order is asked for."""
+    """One page, oldest first by default."""
     return await paged(await core.snapshots.page(actor, name, query.part), SnapshotView.of)
 
 
@@ -24,7 +24,7 @@ async def list_snapshots(core: Core, actor: Actor, name: str, query: SnapshotQue
 async def create_snapshot(
     core: Core, actor: Actor, waiter: Waiter, name: str, query: Waiting, body: NewSnapshot
 ) -> Answer[SnapshotView] | Pending:
-    """As many as the quota allows over all of the owner's containers."""
+    """The quota counts the snapshots of all containers of the owner."""
     operation = await core.snapshots.create(actor, name, body.name)
     if not await waiter.over(operation, query.wait):
         return Pending.of(operation)
@@ -38,7 +38,7 @@ async def create_snapshot(
 async def restore_snapshot(
     core: Core, actor: Actor, waiter: Waiter, name: str, snapshot: str, query: Waiting
 ) -> Answer[ContainerView] | Pending:
-    """What came since is lost. One that runs is started again."""
+    """Changes since the snapshot are lost. A running container is restarted."""
     operation = await core.snapshots.restore(actor, name, snapshot)
     if not await waiter.over(operation, query.wait):
         return Pending.of(operation)
@@ -49,7 +49,7 @@ async def restore_snapshot(
 async def delete_snapshot(
     core: Core, actor: Actor, waiter: Waiter, name: str, snapshot: str, query: Waiting
 ) -> Answer[Deleted] | Pending:
-    """The container stays as it is."""
+    """The container is not affected."""
     operation = await core.snapshots.delete(actor, name, snapshot)
     if not await waiter.over(operation, query.wait):
         return Pending.of(operation)

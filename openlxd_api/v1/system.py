@@ -1,4 +1,4 @@
-"""What describes the API itself: its document, and its figures."""
+"""The OpenAPI document and the metrics."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ endpoints = Endpoints()
 
 @endpoints.get("/openapi.json", access=Access.ANYONE, summary="This document")
 async def show_openapi(app: web.Application) -> Raw:
-    """OpenAPI 3.1, made from the types that the endpoints run on; ``/api/docs`` shows it as a page."""
+    """OpenAPI 3.1, generated from the endpoints' types; ``/api/docs`` shows it as a page."""
     return Raw(app[OPENAPI], "application/json; charset=utf-8")
 
 
 @endpoints.get("/metrics", access=Access.LOCAL, summary="Figures for Prometheus")
 async def show_metrics(core: Core, actor: Actor, meter: Meter) -> Raw:
-    """Without a credential from this machine itself; from elsewhere with an admin's."""
+    """No credential is needed from the loopback address; elsewhere an admin's."""
     return Raw(await meter.page(core, actor), CONTENT_TYPE)

@@ -40,7 +40,7 @@ endpoints = Endpoints()
     message=N_("Account {username} was created. Save its API key now: it is not shown again."),
 )
 async def register(core: Core, actor: Actor, client: Client, limiter: Limiter, body: Registration) -> CreatedUserView:
-    """Sign in with it next, or use the API key, which is shown this once."""
+    """Creates an account. Its API key is shown only in this answer."""
     await limiter.register(client.address, body.username)
     user = await core.accounts.register(actor, body.username, body.email, body.password)
     return CreatedUserView.of_created(user)
@@ -56,7 +56,7 @@ async def register(core: Core, actor: Actor, client: Client, limiter: Limiter, b
     message=N_("Signed in as {username}."),
 )
 async def sign_in(core: Core, client: Client, limiter: Limiter, body: SignIn) -> Answer[SignedIn]:
-    """An unknown account and a wrong password get the same answer."""
+    """An unknown account and a wrong password get the same answer in the same time."""
     await limiter.sign_in(client.address, body.account)
     actor = await core.auth.password_login(body.account, body.password, origin=ORIGIN, address=client.address)
     token = await core.auth.issue_token(actor)
@@ -72,7 +72,7 @@ async def sign_in(core: Core, client: Client, limiter: Limiter, body: SignIn) ->
     message=N_("You are signed out."),
 )
 async def sign_out(core: Core, token: str) -> None:
-    """An API key has no session to end."""
+    """Revokes this token. An API key cannot be signed out."""
     if not token:
         raise BadRequest(N_("An API key cannot be signed out; make a new one instead."))
     await core.auth.revoke_token(token)
@@ -86,13 +86,13 @@ async def sign_out(core: Core, token: str) -> None:
     message=N_("A new API key was created; the old key no longer works. Save it now: it is not shown again."),
 )
 async def regenerate_key(core: Core, actor: Actor) -> ApiKey:
-    """It is shown this once."""
+    """The new key is shown only in this answer."""
     return ApiKey(api_key=await core.accounts.regenerate_key(actor))
 
 
 @endpoints.get("/users/profile", lenient=True, summary="The account that is signed in")
 async def show_profile(core: Core, actor: Actor) -> UserView:
-    """Who am I."""
+    """The account that is signed in."""
     return UserView.of(await core.accounts.get(actor))
 
 
@@ -102,13 +102,13 @@ async def show_profile(core: Core, actor: Actor) -> UserView:
     message=N_("The email address of {username} was changed to {email}."),
 )
 async def change_profile(core: Core, actor: Actor, body: ProfileChange) -> UserView:
-    """The address that billing writes to."""
+    """Changes the email address."""
     return UserView.of(await core.accounts.update_profile(actor, email=body.email))
 
 
 @endpoints.get("/users/quota", summary="What the account may have, has, and has left")
 async def show_own_quota(core: Core, actor: Actor) -> QuotaStateView:
-    """Sums over all of its containers."""
+    """Limits and usage, summed over all containers of the account."""
     return QuotaStateView.of(await core.quotas.get(actor))
 
 
@@ -119,13 +119,13 @@ async def show_own_quota(core: Core, actor: Actor) -> QuotaStateView:
     message=N_("The password of {username} was changed. Sign in again."),
 )
 async def change_password(core: Core, actor: Actor, body: PasswordChange) -> UserView:
-    """Every token ends, this one, too; sign in anew."""
+    """Revokes every token, including this one. Sign in again."""
     return UserView.of(await core.accounts.change_password(actor, body.old_password, body.new_password))
 
 
 @endpoints.get("/users/keys", summary="One's own SSH public keys")
 async def list_keys(core: Core, actor: Actor, query: KeyQuery) -> Paged[list[KeyView]]:
-    """A page of them, the oldest first where no other order is asked for."""
+    """One page, oldest first by default."""
     return await paged(await core.keys.page(actor, query.part), KeyView.of)
 
 
@@ -133,11 +133,11 @@ async def list_keys(core: Core, actor: Actor, query: KeyQuery) -> Paged[list[Key
     "/users/keys", status=201, summary="Register an SSH public key", message=N_("SSH key {fingerprint} was added.")
 )
 async def add_key(core: Core, actor: Actor, body: NewKey) -> KeyView:
-    """A key names one account only."""
+    """A key can belong to one account only."""
     return KeyView.of(await core.keys.add(actor, body.public_key, body.name))
 
 
 @endpoints.delete("/users/keys/{id}", summary="Forget an SSH public key", message=N_("SSH key {id} was removed."))
 async def delete_key(core: Core, actor: Actor, id: int) -> None:  # noqa: A002 - the path's own word
-    """Sessions that it opened end."""
+    """Ends the sessions that were opened with this key."""
     await core.keys.delete(actor, id)

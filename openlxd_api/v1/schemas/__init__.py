@@ -1,1 +1,1 @@
-"""What goes in and out of /api/v1, as types: the promise, apart from the core's records."""
+"""Request and response types of /api/v1, kept apart from the core's records so that those can change."""

@@ -75,12 +75,12 @@ class SignIn(Body):
 
     @property
     def account(self) -> str:
-        """Whichever of the two was sent."""
+        """The user name or the email address."""
         return self.username if self.username is not None else self.email or ""
 
 
 class Registration(Body):
-    """An account for oneself."""
+    """Registration of a new account."""
 
     username: Username
     email: Email
@@ -104,7 +104,7 @@ QuotaCount = Annotated[Whole, Field(ge=0, le=100_000)]
 
 
 class QuotaBody(Body):
-    """What a tenant may have in all, over all of their containers; the ``quota`` of the answer can be sent back."""
+    """Limits over all containers of a tenant; the ``quota`` of a response can be sent back unchanged."""
 
     former: ClassVar[Mapping[str, str]] = SIZES
 
@@ -114,7 +114,7 @@ class QuotaBody(Body):
     disk_mb: QuotaSize
     snapshots: QuotaCount
     forwards: QuotaCount = 10
-    """Kept for port forwards, which are not offered yet."""
+    """Reserved for port forwards, which are not supported yet."""
 
     def quota(self, inside: str = "") -> Quota:
         """The record; ``inside`` is the field that holds this body, where one does. Raises ValidationFailed."""
@@ -133,50 +133,50 @@ class QuotaBody(Body):
 
 
 class NewUser(Registration):
-    """An account for somebody else."""
+    """An account created by an admin."""
 
     role: UserRole = UserRole.USER
     quota: QuotaBody | None = None
-    """The operator's default where it is left out."""
+    """The default quota if omitted."""
 
 
 class ProfileChange(Body):
-    """What people may change about themselves."""
+    """Changes to one's own account."""
 
     email: Email
 
 
 class UserChange(Body):
-    """What admins may change about an account; what is left out stays."""
+    """Changes to an account by an admin; omitted fields stay unchanged."""
 
     email: Email | None = None
     role: UserRole | None = None
 
 
 class PasswordChange(Body):
-    """A new password for oneself."""
+    """A new password for one's own account."""
 
     old_password: OldPassword
     new_password: Password
 
 
 class NewPassword(Body):
-    """A new password for somebody."""
+    """A new password for an account, set by an admin."""
 
     password: Password
 
 
 class Suspension(Body):
-    """Why an account is shut; its owner reads it."""
+    """The reason of a suspension, shown to the account's owner."""
 
     reason: StrictStr = Field("", max_length=500)
 
 
 class DeleteUser(Body):
-    """What becomes of the containers."""
+    """What happens to the account's containers."""
 
     containers: Literal["delete"] | None = None
-    """``delete``: they go, too. Without it an account that has containers is not deleted."""
+    """``delete`` deletes them. Without it an account that has containers is not deleted."""
 
 
 class NewKey(Body):
@@ -204,7 +204,7 @@ class QuotaView(View):
 
 
 class QuotaStateView(View):
-    """What a tenant may have, has, and has left."""
+    """A tenant's limits, usage and remaining quota."""
 
     quota: QuotaView
     used: QuotaView
@@ -228,7 +228,7 @@ class UserView(View):
     has_api_key: bool = True
     """Every account has one from the start."""
     api_key_shown: bool
-    """Whether anybody has seen it; nobody has where an earlier version or the first start made the account."""
+    """Whether the API key has been shown; false for accounts made by an earlier version or at the first start."""
     created_at: datetime
     updated_at: datetime
 
@@ -239,7 +239,7 @@ class UserView(View):
 
 
 class CreatedUserView(UserView):
-    """An account that was just made, with its API key. It is shown this once; only a digest of it is kept."""
+    """A new account with its API key. The key is shown only once; only its SHA-256 hash is stored."""
 
     api_key: str
     """64 hex digits, for the header ``X-API-Key``."""
@@ -251,7 +251,7 @@ class CreatedUserView(UserView):
 
 
 class SignedIn(View):
-    """A token, and whose it is."""
+    """A token and its account."""
 
     token: str
     expires_at: datetime
@@ -259,7 +259,7 @@ class SignedIn(View):
 
 
 class ApiKey(View):
-    """A new API key. It is shown this once; only a digest of it is kept."""
+    """A new API key. It is shown only once; only its SHA-256 hash is stored."""
 
     api_key: str
     """64 hex digits, for the header ``X-API-Key``."""

@@ -1,7 +1,7 @@
-"""The roots of what goes in and out, and the kinds of values that many bodies share.
+"""Base types and value types that many bodies share.
 
-What a value may be (a name, a size, a password) is judged by the core, once for all front ends. Here stand its type,
-a bound on its length, and, for the OpenAPI document, a description that promises nothing the core would refuse.
+The core validates values (a name, a size, a password), once for all front ends. These types hold the JSON type, a bound
+on the length and a description for the OpenAPI document that matches the core's rules.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from openlxd_core.domain.units import CPU_MAX
 
 
 def _whole(value: Any) -> int:
-    """A JSON number without a fraction; 2.0 is one, "2" and true are none."""
+    """A JSON number without a fraction: 2.0 is accepted, "2" and true are not."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
         raise PydanticCustomError("int_type", "not a whole number")
     return int(value)
@@ -65,7 +65,7 @@ def number_or_text(value: Any) -> Any:
 
 
 SIZE_MAX = 999_999_999
-"""The largest number of MiB that is read as a size; past a petabyte it is a mistake anyway."""
+"""The largest size in MiB; more than a petabyte is surely a mistake."""
 Whole = Annotated[int, BeforeValidator(_whole)]
 Digits = Annotated[int, BeforeValidator(_digits)]
 Truth = Annotated[bool, BeforeValidator(_truth)]
@@ -92,7 +92,7 @@ Memory = Annotated[
 ]
 Disk = Annotated[int | str, BeforeValidator(number_or_text), _size(DISK_MIN_MIB, "6[4-9]|[7-9][0-9]|[1-9][0-9]{2,5}")]
 SIZES: Mapping[str, str] = {"memory": "memory_mb", "disk": "disk_mb"}
-"""The names that bodies had for sizes before they were called as answers call them."""
+"""Deprecated names of the size fields."""
 Cpu = Annotated[Whole, Field(ge=1, le=CPU_MAX)]
 ContainerName = Annotated[
     StrictStr, Field(max_length=200, json_schema_extra={"pattern": "^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$"})
@@ -101,19 +101,19 @@ ImageAlias = Annotated[StrictStr, Field(min_length=1, max_length=100, examples=[
 
 
 class Waiting(Body):
-    """How long the answer may take."""
+    """How long the request waits for its operation."""
 
     wait: Digits = Field(25, ge=0, le=60)
-    """Seconds to wait for the end; 0 returns at once. What is not finished by then answers 202 and goes on."""
+    """Seconds to wait for the operation; 0 returns immediately. Then the answer is 202 and the operation continues."""
 
 
 class Pending(View):
-    """Work that goes on: ask for the operation, or follow its events. Always sent with 202."""
+    """An operation in progress: query it, or follow its events. Always sent with 202."""
 
     unfinished = True
 
     name: str
-    """What it is about."""
+    """The name of the container or image."""
     status: Doing
     operation_id: str
     progress: int
@@ -131,7 +131,7 @@ class Pending(View):
 
 
 class Deleted(View):
-    """What is no more."""
+    """The name of what was deleted."""
 
     name: str
     status: Literal["deleted"] = "deleted"

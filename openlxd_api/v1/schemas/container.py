@@ -1,4 +1,4 @@
-"""Containers, their snapshots and their usage, going in and out."""
+"""Containers, snapshots and usage."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ IPv6 = _address(6)
 
 
 class NewContainer(Body):
-    """What is asked for, named as the container's view names it. Sizes are MiB as a number, or text like ``2GB``."""
+    """A container to create, with the field names of the view. Sizes are MiB as a number, or text like ``2GB``."""
 
     former: ClassVar[Mapping[str, str]] = SIZES
 
@@ -51,13 +51,13 @@ class NewContainer(Body):
     memory_mb: Memory
     disk_mb: Disk
     owner: Username | None = None
-    """Whose it is to be, by user name; admins only."""
+    """User name of the owner; admins only."""
     ipv4: IPv4 = "auto"  # type: ignore[valid-type]
     ipv6: IPv6 = "auto"  # type: ignore[valid-type]
 
 
 class Resize(Body):
-    """New limits, named as the container's view names them; what is left out stays. A disk can grow only."""
+    """New limits; omitted fields stay unchanged. A disk can only grow."""
 
     former: ClassVar[Mapping[str, str]] = SIZES
 
@@ -67,27 +67,27 @@ class Resize(Body):
 
 
 class Stop(Body):
-    """How to stop."""
+    """Options of stopping a container."""
 
     force: Flag = False
-    """At once, rather than gracefully first."""
+    """Stop immediately, without a clean shutdown."""
 
 
 class Reinstall(Body):
-    """What to make it anew from."""
+    """The image of a reinstallation."""
 
     image: ImageAlias | None = None
-    """Its own image where it is left out."""
+    """The container's current image if omitted."""
 
 
 class ContainerSuspension(Body):
-    """Why it is suspended; its owner reads it."""
+    """The reason of a suspension, shown to the owner."""
 
     reason: StrictStr = Field("", max_length=500)
 
 
 class RootPassword(Body):
-    """A new password for root inside the container; it is kept nowhere."""
+    """A new password for root inside the container; it is not stored."""
 
     password: StrictStr = Field(min_length=1, max_length=128, json_schema_extra={"format": "password"})
     """At most 128 bytes, without control characters."""
@@ -99,7 +99,7 @@ class NewSnapshot(Body):
     name: StrictStr | None = Field(
         None, min_length=1, max_length=100, json_schema_extra={"pattern": "^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"}
     )
-    """The moment's date and time where it is left out."""
+    """The current date and time if omitted."""
 
 
 class ContainerView(View):
@@ -117,7 +117,7 @@ class ContainerView(View):
     ipv4: str
     ipv6: str
     suspended: bool
-    """Whether an admin has suspended it: it is kept stopped, and its owner can only look at it."""
+    """Whether an admin has suspended it: it stays stopped, and its owner can only view it."""
     suspended_by: str
     """Who suspended it, or an empty string."""
     suspended_reason: str
@@ -125,7 +125,7 @@ class ContainerView(View):
     error: str
     """What went wrong, in the reader's language, or an empty string."""
     operation_id: str
-    """What is under way on it, or an empty string."""
+    """The operation in progress, or an empty string."""
     created_at: datetime
     updated_at: datetime
 
@@ -141,7 +141,7 @@ class SnapshotView(View):
     name: str
     container: str
     ready: bool
-    """False while LXD still makes it."""
+    """False while LXD is still creating it."""
     created_at: datetime
 
     @classmethod
@@ -159,7 +159,7 @@ class UsageView(View):
     disk_mb: float
     processes: int
     received_bytes: int
-    """Since it was started."""
+    """Bytes since the container was started."""
     sent_bytes: int
 
     @classmethod
@@ -176,7 +176,7 @@ class UsageView(View):
 
 
 class SampleView(View):
-    """What it used at a moment in the past."""
+    """Usage at a moment in the past."""
 
     at: datetime
     usage: UsageView
@@ -186,7 +186,7 @@ class UsageOverTime(View):
     """Usage now, and over the last 24 hours."""
 
     now: UsageView | None
-    """Null where it does not run."""
+    """Null if the container is not running."""
     history: list[SampleView]
     """Oldest first: one a minute for two hours, one in ten minutes before."""
 
@@ -237,7 +237,7 @@ Count = Annotated[
 
 
 class WhmcsCreate(Body):
-    """A container as the billing system orders it."""
+    """A container to create for a billing system."""
 
     name: ContainerName
     image: ImageAlias
@@ -247,7 +247,7 @@ class WhmcsCreate(Body):
     ipv4: IPv4 = "auto"  # type: ignore[valid-type]
     ipv6: IPv6 = "auto"  # type: ignore[valid-type]
     owner: Username | None = None
-    """Whose it is to be, by user name; admins only. The key's own account where it is left out."""
+    """User name of the owner; admins only. The API key's account if omitted."""
 
 
 _NAMED: dict[str, Any] = {
@@ -274,12 +274,12 @@ class WhmcsNamed(Body):
 
     @property
     def which(self) -> str | int:
-        """Whichever of the two was sent."""
+        """The name or the id."""
         return self.name if self.name is not None else self.container_id or 0
 
 
 class WhmcsSuspend(WhmcsNamed):
-    """A container to suspend, and why; its owner reads the reason."""
+    """A container to suspend, and the reason, which its owner can read."""
 
     reason: StrictStr = Field("", max_length=500)
 
@@ -288,7 +288,7 @@ class WhmcsInfo(Body):
     """A container by its name or its id, in a query."""
 
     name: ContainerName | None = None
-    """Of the two send one."""
+    """Send either ``name`` or ``container_id``."""
     container_id: OwnId | None = None
 
     @model_validator(mode="after")
@@ -299,12 +299,12 @@ class WhmcsInfo(Body):
 
     @property
     def which(self) -> str | int:
-        """Whichever of the two was sent."""
+        """The name or the id."""
         return self.name if self.name is not None else self.container_id or 0
 
 
 class WhmcsConfig(WhmcsNamed):
-    """New limits for it; what is left out stays."""
+    """New limits; omitted fields stay unchanged."""
 
     cpu: Count | None = None
     memory: Memory | None = None
@@ -312,7 +312,7 @@ class WhmcsConfig(WhmcsNamed):
 
 
 class WhmcsContainer(View):
-    """A container as the billing system knows it."""
+    """A container in the design paper's shape."""
 
     container_id: int
     name: str
@@ -333,7 +333,7 @@ class WhmcsContainer(View):
 
 
 class WhmcsDetails(WhmcsContainer):
-    """One with all that is known of it. Sizes are MiB."""
+    """A container with all details. Sizes are MiB."""
 
     cpu: int
     memory: int
@@ -360,7 +360,7 @@ class WhmcsDetails(WhmcsContainer):
 
 
 class WhmcsPending(WhmcsContainer):
-    """One on which work goes on. Always sent with 202."""
+    """A container with an operation in progress. Always sent with 202."""
 
     unfinished = True
 

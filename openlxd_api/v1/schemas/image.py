@@ -1,4 +1,4 @@
-"""Images, those that are here and those that are offered, going in and out."""
+"""Local images and images of the image servers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from openlxd_core.domain import image
 
 
 class ImageView(View):
-    """One image that is here."""
+    """A local image."""
 
     id: int | None
-    """Null for one that LXD holds and that has not been recorded yet."""
+    """Null for an image in LXD that is not recorded yet."""
     alias: str
     fingerprint: str
     distribution: str
@@ -37,16 +37,16 @@ class ImageView(View):
     created_at: datetime | None
     updated_at: datetime | None
     end_of_life: date | None
-    """The day its makers stop mending it, where that is known."""
+    """The end-of-life date, if known."""
     used_by: list[str]
-    """The containers made from it that you may see."""
+    """The containers created from it that you can see."""
     private: bool
-    """Published from a container: its owner's and the admins' alone."""
+    """Published from a container; visible to its owner and admins only."""
     newer: bool
-    """Whether a newer build is offered."""
+    """Whether an image server has a newer build."""
     pinned: bool
     operation_id: str
-    """The import under way, or an empty string."""
+    """The id of the running import, or an empty string."""
 
     @classmethod
     def of(cls, found: image.Image) -> Self:
@@ -58,7 +58,7 @@ class OfferView(View):
     """One image that an image server offers."""
 
     id: int | None
-    """The id that it has among the images that are here; null for one that is only offered."""
+    """The id of the local image; null if it is not imported."""
     alias: str
     aliases: list[str]
     fingerprint: str
@@ -74,28 +74,28 @@ class OfferView(View):
     size: int
     """Bytes; 0 where it is no longer published."""
     status: image.ImageStatus
-    """``available`` for one that is only offered."""
+    """``available`` if it is not imported."""
     imported_at: datetime | None
     created_at: datetime | None
-    """When it was built, for one that is only offered."""
+    """The build time, if it is not imported."""
     updated_at: datetime | None
     built_at: datetime | None
     server: str
     end_of_life: date | None
     ended: bool
-    """Whether its makers have stopped mending it."""
+    """Whether the release is past its end of life."""
     supported: bool
-    """Whether it is one that OpenLXD promises to support."""
+    """Whether OpenLXD supports this release."""
     published: bool
-    """False for one that is promised, and that nobody builds any more."""
+    """False for a supported release that no server publishes any more."""
     held: bool
-    """Whether it is here, in this build or an older one."""
+    """Whether it is imported, in this build or an older one."""
     current: bool
-    """Whether this very build is here."""
+    """Whether this build is imported."""
     hidden: bool
     pinned: bool
     progress: int
-    """The percent of an import under way, or -1."""
+    """The percentage of a running import, or -1."""
     operation_id: str
 
     @classmethod
@@ -105,49 +105,49 @@ class OfferView(View):
 
 
 class RemoteImages(View):
-    """A page of what is offered, and how fresh the catalogue is."""
+    """One page of the catalogue, and how recent it is."""
 
     fetched_at: datetime | None
-    """When every server last answered."""
+    """The last time that every server answered."""
     stale: bool
-    """Whether the last try failed, so that an old copy (or none) is shown."""
+    """Whether the last refresh failed, so that an older copy is shown."""
     reason: str
-    """Why, in the reader's language."""
+    """The reason, in the reader's language."""
     total: int
-    """How many fit, of which ``images`` is a page."""
+    """The number of matching images over all pages."""
     images: list[OfferView]
 
 
 class ImportImage(Body):
-    """What to import: any name that it has, or that people give it."""
+    """The image to import, by any of its names."""
 
     alias: ImageAlias
     architecture: StrictStr = Field("", max_length=20)
-    """The host's own where it is left out."""
+    """The host's architecture if omitted."""
     variant: StrictStr = Field("", max_length=50)
 
 
 class PublishImage(Body):
-    """What to make an image of."""
+    """The image to publish."""
 
     container: ContainerName
     alias: ImageAlias
     """A short name of your own; the image becomes ``private/<you>/<name>``."""
     snapshot: StrictStr = Field("", max_length=100)
-    """A snapshot of it; where it is left out the container must be stopped."""
+    """A snapshot of the container; without one the container must be stopped."""
 
 
 class ImageFlags(Body):
-    """The operator's say about one image; what is left out stays."""
+    """An image's flags; omitted fields stay unchanged."""
 
     hidden: Flag | None = None
     """Shown to admins only."""
     pinned: Flag | None = None
-    """Shown first; the build that is here is neither updated nor removed."""
+    """Listed first; the imported build is neither updated nor removed."""
 
 
 class ImageInfoView(View):
-    """One image: the columns of what is here, or else of what is offered, and all that is known of both."""
+    """One image: the columns of the local image, or else of the catalogue's, and both records."""
 
     id: int | None
     alias: str
@@ -161,14 +161,14 @@ class ImageInfoView(View):
     size: int
     """Bytes."""
     status: image.ImageStatus
-    """``available`` for one that is only offered."""
+    """``available`` if it is not imported."""
     imported_at: datetime | None
     created_at: datetime | None
     updated_at: datetime | None
     local: ImageView | None
-    """What is here, or null."""
+    """The local image, or null."""
     remote: OfferView | None
-    """What is offered, or null."""
+    """The catalogue's image, or null."""
 
     @classmethod
     def of(cls, local: image.Image | None, remote: image.Offer | None) -> Self:

@@ -1,4 +1,4 @@
-"""What a client may ask of a list: a page, an order and filters. Each list names its own; others are refused."""
+"""Query parameters of lists: page, sort order and filters. Unknown parameters are refused."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from openlxd_core.domain.listing import (
 from openlxd_core.domain.operation import Kind, OperationStatus
 
 Text = Annotated[StrictStr, Field(min_length=1, max_length=255)]
-"""A filter that is compared as it is."""
+"""A filter that is compared exactly."""
 
 
 class ListQuery(Body):
     """Which page of a list."""
 
     limit: Digits = Field(LIMIT_DEFAULT, ge=1, le=LIMIT_MAX)
-    """How many at most."""
+    """Maximum number of entries."""
     after: StrictStr | None = Field(None, min_length=1, max_length=CURSOR_MAX)
-    """The `next` of the page before. It belongs to one list in one order."""
+    """The `next` of the previous page. It is valid for one list in one order."""
 
     @property
     def part(self) -> Part:
@@ -46,14 +46,14 @@ class ListQuery(Body):
 
 
 class UserQuery(ListQuery):
-    """Which accounts; deleted ones only with ``status=deleted``."""
+    """Filters of accounts; deleted ones are listed only with ``status=deleted``."""
 
     sort: Literal[
         "username", "-username", "email", "-email", "role", "-role", "status", "-status", "created_at", "-created_at"
     ] = "username"
     username: Text | None = None
     email: Text | None = None
-    """Upper and lower case are the same."""
+    """Case is ignored."""
     role: UserRole | None = None
     status: AccountStatus | None = None
     search: Text | None = None
@@ -67,7 +67,7 @@ class UserQuery(ListQuery):
 
 
 class ContainerQuery(ListQuery):
-    """Which containers."""
+    """Filters of containers."""
 
     sort: Literal[
         "name", "-name", "status", "-status", "owner", "-owner", "image", "-image", "cpu", "-cpu",
@@ -77,7 +77,7 @@ class ContainerQuery(ListQuery):
     owner: Text | None = None
     """A user name."""
     image: Text | None = None
-    """The image it was made from, as the container names it."""
+    """The container's ``image``."""
     search: Text | None = None
     """A part of the name, the image, an address or the owner's name."""
 
@@ -88,29 +88,29 @@ class ContainerQuery(ListQuery):
 
 
 class KeyQuery(ListQuery):
-    """Which of one's SSH public keys."""
+    """The page of SSH public keys."""
 
     sort: Literal["created_at", "-created_at", "name", "-name", "fingerprint", "-fingerprint"] = "created_at"
 
 
 class SnapshotQuery(ListQuery):
-    """Which snapshots of a container."""
+    """The page of snapshots."""
 
     sort: Literal["created_at", "-created_at", "name", "-name"] = "created_at"
 
 
 class OperationQuery(ListQuery):
-    """Which operations."""
+    """Filters of operations."""
 
     sort: Literal["created_at", "-created_at"] = "-created_at"
     active: Truth = False
-    """Only those under way."""
+    """Only operations in progress."""
     status: OperationStatus | None = None
     kind: Kind | None = None
     target: Text | None = None
     """A container's name, or an image's."""
     owner: Text | None = None
-    """The user name of whose container or image it is about."""
+    """User name of the owner of the container or image."""
 
     @property
     def wanted(self) -> OperationFilter:
@@ -119,22 +119,22 @@ class OperationQuery(ListQuery):
 
 
 class AuditQuery(ListQuery):
-    """Which entries of the audit."""
+    """Filters of audit entries."""
 
     sort: Literal["id", "-id"] = "-id"
     actor: Text | None = None
-    """The user name of who did it."""
+    """User name of the actor."""
     action: Text | None = None
-    """What was done: ``container.create``, ``user.suspend`` …"""
+    """The action: ``container.create``, ``user.suspend`` …"""
     target: Text | None = None
     outcome: Text | None = None
     """``ok`` or an error's code."""
     origin: Text | None = None
     """``api``, ``ssh``, ``tui``, ``cli`` or ``system``."""
     since: Moment | None = None
-    """From this moment on: ``2026-08-01T00:00:00Z``."""
+    """At or after this time: ``2026-08-01T00:00:00Z``."""
     until: Moment | None = None
-    """Up to and without this moment."""
+    """Before this time."""
     before: Digits | None = Field(None, ge=1, le=2_147_483_647)
     """Only entries with a smaller id; ``after`` does the same for the pages of every list."""
 
@@ -147,7 +147,7 @@ class AuditQuery(ListQuery):
 
 
 class ImageQuery(ListQuery):
-    """Which of the images that are here."""
+    """Filters of local images."""
 
     sort: Literal[
         "alias", "-alias", "distribution", "-distribution", "status", "-status", "size", "-size",
@@ -161,7 +161,7 @@ class ImageQuery(ListQuery):
     """``amd64``, ``arm64`` … or LXD's name for it."""
     variant: Text | None = None
     private: Truth | None = None
-    """Only private ones, or none of them."""
+    """Only private images, or only others."""
     search: Text | None = None
     """A part of the name, the description or the fingerprint."""
 
@@ -174,13 +174,13 @@ class ImageQuery(ListQuery):
 
 
 class RemoteQuery(ListQuery):
-    """What to look for; everything is optional."""
+    """Search text and filters of the catalogue."""
 
     sort: Literal["best", "alias", "-alias", "size", "-size", "built_at", "-built_at"] = "best"
     search: StrictStr = Field("", max_length=200)
     """Several words, typed roughly: ``ubuntu 22 cloud``."""
     text: StrictStr = Field("", max_length=200)
-    """The same, by its former name."""
+    """Deprecated name of ``q``."""
     distribution: StrictStr = Field("", max_length=50)
     release: StrictStr = Field("", max_length=50)
     """A code name or a number."""
@@ -188,11 +188,11 @@ class RemoteQuery(ListQuery):
     """``amd64``, ``arm64`` … or LXD's name for it."""
     variant: StrictStr = Field("", max_length=50)
     held: Truth | None = None
-    """Only those that are here, or none of them."""
+    """Only imported images, or only others."""
     supported: Truth | None = None
-    """Only those that OpenLXD promises to support, or none of them."""
+    """Only supported releases, or only others."""
     offset: Digits = Field(0, ge=0, le=100_000)
-    """How many to leave out, in place of ``after``."""
+    """Number of entries to skip, instead of ``after``."""
 
     @property
     def wanted(self) -> OfferFilter:

@@ -1,4 +1,4 @@
-"""The words for how things stand, as types: they are enums in the OpenAPI document and in clients made from it."""
+"""Statuses as types: they are enums in the OpenAPI document and in generated clients."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from openlxd_core.domain.operation import Kind
 
 
 class UserRole(StrEnum):
-    """What an account may be."""
+    """The role of an account."""
 
     USER = "user"
     ADMIN = "admin"
 
 
 class Doing(StrEnum):
-    """What an operation that is under way does."""
+    """What an operation in progress does."""
 
     CREATING = "creating"
     STARTING = "starting"
@@ -35,7 +35,7 @@ class Doing(StrEnum):
 
 
 class WhmcsStatus(StrEnum):
-    """How a container stands, or what is being done with it, in one word for billing systems."""
+    """A container's state, or the operation in progress, in one word for billing systems."""
 
     CREATING = "creating"
     RUNNING = "running"
@@ -61,7 +61,7 @@ class WhmcsStatus(StrEnum):
 
 
 class HealthStatus(StrEnum):
-    """How the service stands."""
+    """The health of the service."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -89,5 +89,5 @@ _DOING = {
 
 
 def doing(kind: Kind) -> Doing:
-    """The word for what an operation of this kind does while it is under way."""
+    """The status word for an operation of this kind in progress."""
     return _DOING[kind]

@@ -1,4 +1,4 @@
-"""Operations, changes, the audit and health, going out."""
+"""Operations, changes, audit entries and health."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class OperationView(View):
 
 
 class ChangeView(View):
-    """One thing that changed: the data of an event of ``/events``."""
+    """One change: the data of an event of ``/events``."""
 
     topic: str
     verb: str
@@ -93,23 +93,23 @@ class DatabaseHealth(View):
     writable: bool
     """False while the disk is full or the database cannot be written."""
     error: str
-    """The code that a change is refused with now (``storage_full`` …), or an empty string."""
+    """The error code of changes at the moment (``storage_full`` …), or an empty string."""
 
 
 class LxdHealth(View):
-    """Whether LXD answers, and what it is."""
+    """Whether LXD is reachable, and its kind."""
 
     reachable: bool
     kind: str
     """``lxd``, ``incus``, ``simulated``, or empty before the first answer."""
     version: str
     simulated: bool
-    """True where no container is real."""
+    """True if containers are simulated."""
     since: datetime
 
     @classmethod
     def of(cls, state: LxdState) -> LxdHealth:
-        """The view of a state; its reason stays inside, it may name paths of the host."""
+        """The view of a state; its reason is left out, as it may contain paths of the host."""
         return cls(
             reachable=state.reachable,
             kind=state.kind,
@@ -120,10 +120,10 @@ class LxdHealth(View):
 
 
 class Health(View):
-    """Liveness, and each thing we depend on."""
+    """Health of the service and its dependencies."""
 
     status: HealthStatus
-    """Degraded while LXD is away or nothing can be saved, down while the database is."""
+    """``degraded`` while LXD is unreachable or changes cannot be saved, ``down`` while the database does not answer."""
     version: str
     database: DatabaseHealth
     lxd: LxdHealth
