@@ -18,8 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_server import Server
 
 from openlxd_api.app import make_app
-from openlxd_core import key_files as keys
-from openlxd_core import systemd
+from openlxd_core import key_files, systemd
 from openlxd_core.bootstrap import Core, open_core
 from openlxd_core.domain.errors import ConfigurationError, system_reason
 from openlxd_core.i18n import N_
@@ -117,8 +116,8 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     if settings.tls_cert is not None and settings.tls_key is not None:
         cert, key = settings.tls_cert, settings.tls_key
     else:
-        cert, key = keys.ensure_tls_pair(settings.keys_dir, own_names(settings))
-    keys.check_tls_pair(cert, key)
+        cert, key = key_files.ensure_tls_pair(settings.keys_dir, own_names(settings))
+    key_files.check_tls_pair(cert, key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

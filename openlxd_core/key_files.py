@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import ipaddress
 import os
-import secrets as _random
+import secrets
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -63,7 +63,7 @@ def check_ssh_host_key(path: Path, content: bytes) -> None:
 def jwt_secret(keys_dir: Path) -> bytes:
     """At least 32 random bytes that sign tokens. Raises ConfigurationError."""
     path = keys_dir / JWT_SECRET
-    secret = _ensure(path, lambda: _random.token_hex(32).encode() + b"\n").strip()
+    secret = _ensure(path, lambda: secrets.token_hex(32).encode() + b"\n").strip()
     if len(secret) < 32:
         raise ConfigurationError(N_("{path} is too short: a token secret has at least 32 bytes."), path=str(path))
     return secret
@@ -72,7 +72,7 @@ def jwt_secret(keys_dir: Path) -> bytes:
 def system_api_key(keys_dir: Path) -> str:
     """The API key of the installation itself: 64 hex digits. Raises ConfigurationError."""
     path = keys_dir / SYSTEM_API_KEY
-    _ensure(path, lambda: _random.token_hex(32).encode() + b"\n")
+    _ensure(path, lambda: secrets.token_hex(32).encode() + b"\n")
     return read_system_api_key(path)
 
 

@@ -37,9 +37,9 @@ _PASSWORD_SECONDS = 30.0
 class Consoles:
     """Opens them."""
 
-    def __init__(self, lxd: LxdGateway, live: LxdStatus, open_consoles: OpenConsoles) -> None:
+    def __init__(self, lxd: LxdGateway, lxd_status: LxdStatus, open_consoles: OpenConsoles) -> None:
         self._lxd = lxd
-        self._live = live
+        self._lxd_status = lxd_status
         self._open = open_consoles
 
     async def open(
@@ -75,7 +75,7 @@ class Consoles:
         argv = list(command or LOGIN_SHELL)
         if not argv[0] or any("\0" in word for word in argv) or sum(map(len, argv)) > _COMMAND_BYTES_MAX:
             raise ValidationFailed.of("command", N_("This command cannot be run."))
-        self._live.require_reachable()
+        self._lxd_status.require_reachable()
         environment = dict(_ENVIRONMENT)
         if terminal is not None:
             environment["TERM"] = term

@@ -87,7 +87,7 @@ class Containers:
         self,
         settings: Settings,
         lxd: LxdGateway,
-        live: LxdStatus,
+        lxd_status: LxdStatus,
         images: ImageChoice,
         operations: Operations,
         runner: Runner,
@@ -95,7 +95,7 @@ class Containers:
     ) -> None:
         self._settings = settings
         self._lxd = lxd
-        self._live = live
+        self._lxd_status = lxd_status
         self._images = images
         self._operations = operations
         self._runner = runner
@@ -167,7 +167,7 @@ class Containers:
             raise ValidationFailed.of("owner", N_("Name the account that will own the container."))
         user = await find_user(actor, owner)  # a stranger's name ends here
         wanted = check_address(ipv4, 4, "ipv4"), check_address(ipv6, 6, "ipv6")
-        self._live.require_reachable()
+        self._lxd_status.require_reachable()
         if {*wanted} - {"auto", "none"}:
             bridge = await self._lxd.bridge_addresses(self._settings.network)
             check_in_network(wanted[0], bridge[0], "ipv4")
@@ -234,7 +234,7 @@ class Containers:
         """Try a failed create once more."""
         row = await find_container(actor, name)
         require(actor, Action.CONTAINER_CREATE, to_container(row))
-        self._live.require_reachable()
+        self._lxd_status.require_reachable()
         choice = await self._images.choose(actor, row.image)
         failed = await find_failed_create(self._lxd, row.name, row.user_id)
         return self._go(await self._reserve_again(actor, name, choice, failed))
@@ -283,7 +283,7 @@ class Containers:
     ) -> Begun:
         row = await find_container(actor, name)
         require(actor, Action.CONTAINER_POWER, to_container(row))
-        self._live.require_reachable()
+        self._lxd_status.require_reachable()
         refuse_suspended(actor, row, admins_too=kind is not Kind.STOP)
         if row.operation_id:
             raise _busy(row)
@@ -301,7 +301,7 @@ class Containers:
         """
         row = await find_container(actor, name)
         require(actor, Action.CONTAINER_REINSTALL, to_container(row))
-        self._live.require_reachable()
+        self._lxd_status.require_reachable()
         choice = await self._images.choose(actor, check_image_alias(row.image if image is None else image))
         return self._go(await self._begin_reinstall(actor, name, choice))
 
@@ -337,7 +337,7 @@ class Containers:
             row.memory_mb if memory is None else memory,
             row.disk_mb if disk is None else disk,
         )
-        self._live.require_reachable()
+        self._lxd_status.require_reachable()
         return self._go(await self._begin_resize(actor, name, *limits))
 
     @transaction
@@ -360,7 +360,7 @@ class Containers:
         """Remove it for good, running or not."""
         row = await find_container(actor, name)
         require(actor, Action.CONTAINER_DELETE, to_container(row))
-        self._live.require_reachable()
+        self._lxd_status.require_reachable()
         return self._go(await self._begin_delete(actor, name))
 
     @transaction

@@ -38,9 +38,9 @@ ORDER = Order("snapshots", {"name": str, "created_at": datetime}, default="creat
 class Snapshots:
     """The snapshots of containers."""
 
-    def __init__(self, settings: Settings, live: LxdStatus, operations: Operations, runner: Runner) -> None:
+    def __init__(self, settings: Settings, lxd_status: LxdStatus, operations: Operations, runner: Runner) -> None:
         self._settings = settings
-        self._live = live
+        self._lxd_status = lxd_status
         self._operations = operations
         self._runner = runner
 
@@ -69,7 +69,7 @@ class Snapshots:
         """
         wanted = check_snapshot_name(snapshot or f"{datetime.now(UTC):%Y%m%d-%H%M%S}")
         require(actor, Action.SNAPSHOT, to_container(await find_container(actor, name)))
-        self._live.require_reachable()
+        self._lxd_status.require_reachable()
         return self._go(await self._reserve(actor, name, wanted))
 
     @transaction
@@ -87,13 +87,13 @@ class Snapshots:
     async def restore(self, actor: Actor, name: str, snapshot: str) -> Operation:
         """Put the container back to how it was; what came since is lost. A running one is started again."""
         require(actor, Action.SNAPSHOT, to_container(await find_container(actor, name)))
-        self._live.require_reachable()
+        self._lxd_status.require_reachable()
         return self._go(await self._begin(actor, name, snapshot, Kind.RESTORE))
 
     async def delete(self, actor: Actor, name: str, snapshot: str) -> Operation:
         """Drop one."""
         require(actor, Action.SNAPSHOT, to_container(await find_container(actor, name)))
-        self._live.require_reachable()
+        self._lxd_status.require_reachable()
         return self._go(await self._begin(actor, name, snapshot, Kind.SNAPSHOT_DELETE))
 
     @transaction

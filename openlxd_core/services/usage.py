@@ -33,15 +33,15 @@ _THIN_EVERY_ROUNDS = 10
 class UsageHistory:
     """What containers used."""
 
-    def __init__(self, lxd: LxdGateway, live: LxdStatus, workers: Workers) -> None:
+    def __init__(self, lxd: LxdGateway, lxd_status: LxdStatus, workers: Workers) -> None:
         self._lxd = lxd
-        self._live = live
+        self._lxd_status = lxd_status
         self._workers = workers
 
     async def now(self, actor: Actor, name: str) -> Usage | None:
         """A container's use at this moment; None where it does not run. Raises NotFound, LxdUnavailable."""
         container = await self._container(actor, name)
-        self._live.require_reachable()
+        self._lxd_status.require_reachable()
         return (await self._lxd.usage()).get((container.project, container.name))
 
     async def history(self, actor: Actor, name: str) -> Sequence[Sample]:
@@ -63,7 +63,7 @@ class UsageHistory:
         rounds = 0
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
-            if not (self._workers.leader.held and self._live.state.reachable):
+            if not (self._workers.leader.held and self._lxd_status.state.reachable):
                 continue
             try:
                 await self.sample(await self._lxd.usage(), datetime.now(UTC))

@@ -106,13 +106,13 @@ def _prepare_in_child(environment: dict[str, str]) -> dict[str, Any]:
 
 async def prepare() -> None:
     """Make what is missing: keys, database, the first admin. Prints what it made, as JSON, for ``up``."""
-    from openlxd_core import key_files as keys
+    from openlxd_core import key_files
     from openlxd_core.settings import load_settings
 
     settings = load_settings().settings
-    keys.ensure_ssh_host_key(settings.keys_dir)
-    keys.jwt_secret(settings.keys_dir)
-    keys.system_api_key(settings.keys_dir)
+    key_files.ensure_ssh_host_key(settings.keys_dir)
+    key_files.jwt_secret(settings.keys_dir)
+    key_files.system_api_key(settings.keys_dir)
     async with open_core(settings) as (core, _actor):
         name, password = await core.accounts.ensure_first_admin() or ("", "")
         state = core.lxd_status.state

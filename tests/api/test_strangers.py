@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from openlxd_api.app import all_endpoints, make_app
 from openlxd_api.framework.endpoint import Access, Endpoint
-from openlxd_core import key_files as keys
+from openlxd_core import key_files
 from openlxd_core.bootstrap import open_core
 from openlxd_core.domain.actor import SYSTEM, Actor, Role
 from tests.api.conftest import Api
@@ -102,7 +102,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         await core.auth.revoke_token(signed_out)
         await core.accounts.suspend(SYSTEM, "gone", "unpaid")
         await core.accounts.set_password(SYSTEM, "late", "another horse")
-        secret = keys.jwt_secret(settings.keys_dir)
+        secret = key_files.jwt_secret(settings.keys_dir)
 
         def bearer(text: str) -> dict[str, str]:
             return {"Authorization": f"Bearer {text}"}

@@ -40,9 +40,13 @@ def test_eight_processes_starting_at_once_share_one_key(tmp_path: Path) -> None:
     assert len(answers[0]) == 64
     left = {path.name for path in (tmp_path / "keys").iterdir()}
     assert left == {
-        ".lock", key_files.SSH_HOST_KEY, key_files.JWT_SECRET, key_files.SYSTEM_API_KEY, key_files.TLS_CERT,
+        ".lock",
+        key_files.SSH_HOST_KEY,
+        key_files.JWT_SECRET,
+        key_files.SYSTEM_API_KEY,
+        key_files.TLS_CERT,
         key_files.TLS_KEY,
-    }  # fmt: skip
+    }
 
 
 def test_secrets_are_closed_to_others(tmp_path: Path) -> None:

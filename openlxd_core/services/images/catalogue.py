@@ -51,14 +51,14 @@ class ImageCatalogue:
         self,
         settings: Settings,
         lxd: LxdGateway,
-        live: LxdStatus,
+        lxd_status: LxdStatus,
         servers: ImageServers,
         refresher: Refresher,
         flags: Flags,
     ) -> None:
         self._settings = settings
         self._lxd = lxd
-        self._live = live
+        self._lxd_status = lxd_status
         self._servers = servers
         self._refresher = refresher
         self._flags = flags
@@ -229,7 +229,7 @@ class ImageCatalogue:
     async def load(self) -> None:
         """Bring memory in line with the copies on disk and with what the database says."""
         async with self._loading:
-            if not self._architecture and self._live.state.reachable:
+            if not self._architecture and self._lxd_status.state.reachable:
                 with contextlib.suppress(OpenLXDError):
                     self._architecture = (await self._lxd.server()).architecture
             architecture = self._architecture or platform.machine()

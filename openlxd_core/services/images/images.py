@@ -43,7 +43,7 @@ class Images:
     def __init__(
         self,
         settings: Settings,
-        live: LxdStatus,
+        lxd_status: LxdStatus,
         local: LocalImages,
         catalogue: ImageCatalogue,
         flags: Flags,
@@ -53,7 +53,7 @@ class Images:
         runner: Runner,
     ) -> None:
         self._settings = settings
-        self._live = live
+        self._lxd_status = lxd_status
         self._local = local
         self._catalogue = catalogue
         self._flags = flags
@@ -152,7 +152,7 @@ class Images:
         await catalogue.ready()
         catalogue.require_any(alias)
         offer = require_published(catalogue.find(actor, alias, *wanted))
-        self._live.require_reachable()
+        self._lxd_status.require_reachable()
         begun = await self._imports.begin(actor, offer)
         self._runner.start(begun)
         return begun.operation
@@ -172,7 +172,7 @@ class Images:
 
     async def update_imported(self) -> None:
         """Import newer builds of what is here, where the operator wants that."""
-        if self._settings.images_update != "on" or not self._live.state.reachable:
+        if self._settings.images_update != "on" or not self._lxd_status.state.reachable:
             return
         for row in await models.Image.filter(private=False, status="imported").exclude(product=""):
             if row.alias in self._flags.pinned:

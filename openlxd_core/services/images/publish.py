@@ -44,9 +44,9 @@ ALIAS_MAX = 100
 class Publishing:
     """Begins it."""
 
-    def __init__(self, settings: Settings, live: LxdStatus, operations: Operations, runner: Runner) -> None:
+    def __init__(self, settings: Settings, lxd_status: LxdStatus, operations: Operations, runner: Runner) -> None:
         self._settings = settings
-        self._live = live
+        self._lxd_status = lxd_status
         self._operations = operations
         self._runner = runner
 
@@ -69,7 +69,7 @@ class Publishing:
                 "alias", N_("This name is too long: {alias} has more than {count} characters."),
                 alias=alias, count=ALIAS_MAX,
             )  # fmt: skip
-        self._live.require_reachable()
+        self._lxd_status.require_reachable()
         begun = await self._begin(actor, container, alias, snapshot or "")
         self._runner.start(begun)
         return begun.operation

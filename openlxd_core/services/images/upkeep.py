@@ -30,7 +30,7 @@ class ImageUpkeep:
 
     def __init__(
         self,
-        live: LxdStatus,
+        lxd_status: LxdStatus,
         workers: Workers,
         feed: Feed,
         images: Images,
@@ -39,7 +39,7 @@ class ImageUpkeep:
         catalogue: ImageCatalogue,
         imports: ImportHandler,
     ) -> None:
-        self._live = live
+        self._lxd_status = lxd_status
         self._workers = workers
         self._feed = feed
         self._images = images
@@ -97,7 +97,7 @@ class ImageUpkeep:
         if self._updated_from != fetched_at:  # once for each list: one that fails is not retried endlessly
             self._updated_from = fetched_at
             await self._images.update_imported()
-        if self._live.state.reachable:
+        if self._lxd_status.state.reachable:
             await self._sync.sync()
             await self._sync.drop_unused()
             await self._sync.drop_of_deleted_accounts()

@@ -44,8 +44,8 @@ CANCELLED = N_("The import was cancelled.")
 class Runner:
     """Runs operations in tasks that no session owns."""
 
-    def __init__(self, live: LxdStatus, operations: Operations, handlers: Iterable[Handler]) -> None:
-        self._live = live
+    def __init__(self, lxd_status: LxdStatus, operations: Operations, handlers: Iterable[Handler]) -> None:
+        self._lxd_status = lxd_status
         self._operations = operations
         self._handlers = {kind: handler for handler in handlers for kind in handler.kinds}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -196,7 +196,7 @@ class Runner:
                     await job.report("lxd", 5)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 10)
-                await self._live.until_reachable()
+                await self._lxd_status.until_reachable()
 
     @transaction
     async def _end(self, job: Job, handler: Handler, error: OpenLXDError | None) -> None:
