@@ -1,4 +1,4 @@
-"""The wiring: the only place that chooses which parts are used."""
+"""Wiring: the only module that chooses implementations and connects the services."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ SOCKETS = (
 
 @dataclass(frozen=True)
 class Core:
-    """The product, ready to be asked."""
+    """The services, connected and ready for a front end."""
 
     settings: Settings
     auth: Auth
@@ -90,7 +90,7 @@ class Core:
 
 
 def find_lxd_socket(settings: Settings) -> Path | None:
-    """The socket of LXD or Incus: the one that the settings name, else the first that is there."""
+    """The socket of LXD or Incus: the one that the settings name, else the first that exists."""
     if settings.lxd_socket is not None:
         return settings.lxd_socket
     return next((path for _, path in SOCKETS if path.exists()), None)
@@ -116,10 +116,11 @@ def choose_lxd(settings: Settings) -> LxdGateway:
 async def open_core(
     settings: Settings, *, lxd: LxdGateway | None = None, background: bool = True
 ) -> AsyncIterator[Core]:
-    """Upgrade and open the database, connect to LXD, and start what runs behind: feed, events, reconciler.
+    """Upgrade and open the database, connect to LXD, and start the background tasks: change log, LXD events,
+    reconciler.
 
-    ``background=False`` is for a command that asks one thing and ends; operations that it begins are left for
-    the services. Open it outside every listener.
+    ``background=False`` is for a single command; operations that it begins are left to the services. Open it
+    outside every listener.
     """
     try:
         settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -217,7 +218,7 @@ async def open_core(
 
 
 async def upgrade_database(settings: Settings) -> list[str]:
-    """Apply the migrations that are waiting; their names."""
+    """Apply pending migrations; returns their names."""
     return await database.upgrade(settings.database)
 
 
@@ -227,12 +228,12 @@ async def backup_database(settings: Settings, target: Path, *, replace: bool = F
 
 
 async def restore_database(settings: Settings, source: Path) -> Path | None:
-    """Put a copy in the database's place; where the old one is kept. Raises Conflict while anybody has it open."""
+    """Replace the database with a backup; returns where the old one is kept. Raises Conflict while it is open."""
     return await backups.restore(settings.database, source)
 
 
 async def check_database(settings: Settings) -> list[str]:
-    """What is wrong with the database, in SQLite's words."""
+    """Problems of the database, in SQLite's words; empty if it is intact."""
     return await database.check(settings.database)
 
 

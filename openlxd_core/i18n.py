@@ -1,4 +1,4 @@
-"""Languages: which ones there are, and how a sentence finds its translation.
+"""Languages, and the translation of messages.
 
 Wording is written in English in the source and looked up in ``locale/<language>/LC_MESSAGES/openlxd.mo``.
 Many people of different languages share one process, so there is no global "current language": a session
@@ -27,7 +27,8 @@ def _catalogue(language: str) -> _gettext.NullTranslations:
 
 
 def closest_language(wish: str | None) -> str:
-    """The language of ours nearest to ``wish``, be it ``zh_CN.UTF-8``, ``zh-Hans`` or an Accept-Language list."""
+    """The supported language nearest to ``wish``, which may be ``zh_CN.UTF-8``, ``zh-Hans`` or an Accept-Language
+    list."""
     for part in (wish or "").split(","):
         tag = part.split(";")[0].strip().lower()
         if tag[:2] in LANGUAGES:
@@ -42,7 +43,7 @@ class Translator:
         self.language = closest_language(language)
 
     def use(self, language: str) -> None:
-        """Speak ``language`` from the next sentence on."""
+        """Translate into ``language`` from now on."""
         self.language = closest_language(language)
 
     def __call__(self, text: str) -> str:
@@ -54,7 +55,7 @@ _ENGLISH = Translator("en")
 
 
 def set_translator(translator: Translator) -> None:
-    """Let this task, and every task it starts from now on, speak through ``translator``."""
+    """Set the translator of this task and of every task that it starts from now on."""
     _current.set(translator)
 
 

@@ -2,7 +2,7 @@
 
 Textual replaces ``sys.stderr`` for the whole process while any session's app runs, so the stream is taken
 once, here, when the module is imported. Everything the standard ``logging`` module says goes the same way.
-Who logs what is the business of the modules; what must never be logged is decided here.
+Modules decide what to log; this module decides what must never be logged.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LINE_MAX = 4000
 
 
 def mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Put ``***`` for every value whose name says that it is a secret, however deep."""
+    """Replace values whose key names a secret by ``***``, at any depth."""
     return _masked(event)
 
 

@@ -25,7 +25,7 @@ DONE: dict[Kind, str] = {
     Kind.IMPORT: N_("Image {name} was imported."),
     Kind.PUBLISH: N_("Image {alias} was created from {name}."),
 }
-"""What is said when an operation is done. Every kind has its sentence; a test looks."""
+"""The success message of each kind of operation. A test checks that every kind has one."""
 
 FAILED: dict[Kind, str] = {
     Kind.CREATE: N_("Container {name} could not be created: {reason}"),
@@ -45,7 +45,7 @@ FAILED: dict[Kind, str] = {
     Kind.IMPORT: N_("Image {name} could not be imported: {reason}"),
     Kind.PUBLISH: N_("Image {alias} could not be created from {name}: {reason}"),
 }
-"""What is said when an operation failed; also when the core refused to begin it."""
+"""The failure message of each kind, also used when the core refused to begin it."""
 
 
 def done_text(operation: Operation) -> str:

@@ -1,4 +1,4 @@
-"""What both servers' processes begin with: the settings, the log, and one line for whatever stops the start."""
+"""The start of both server processes: settings, log, and one line on standard error for a failed start."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from openlxd_core.settings import Settings, load_settings
 def run_server(component: str, serve: Callable[[Settings], Awaitable[None]]) -> int:
     """Load the settings, serve until told to stop, and return the exit status.
 
-    What an operator can mend (a setting, a file, a port) is one line on standard error; anything else is a bug, with
-    its traceback.
+    A problem that the operator can fix (a setting, a file, a port) is one line on standard error; anything else is a
+    bug and is logged with its traceback.
     """
 
     async def run(settings: Settings) -> None:

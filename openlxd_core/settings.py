@@ -1,6 +1,6 @@
-"""Settings: what an operator can say, where it was said, and what holds otherwise.
+"""Settings: values, their sources and defaults.
 
-Order: command line, environment ``OPENLXD_*``, the TOML file, default. A key we do not know or a value of the
+Order: command line, environment ``OPENLXD_*``, the TOML file, default. An unknown key or a value of the
 wrong type stops the start with one line that names it.
 """
 
@@ -29,8 +29,8 @@ NOT_SETTINGS = frozenset({"OPENLXD_REQUIRE_LIVE", "OPENLXD_TEST_PREPARE", "OPENL
 
 
 NONE_FOUND = "none"
-"""What ``openlxd up`` gives its servers as ``lxd`` where ``auto`` found none: both simulate and say why, even if an LXD
-is started later."""
+"""The value of ``lxd`` that ``openlxd up`` passes to its servers where ``auto`` found none: both simulate and show why,
+even if an LXD is started later."""
 
 
 class Settings(BaseModel):
@@ -55,41 +55,41 @@ class Settings(BaseModel):
     api_tls: Literal["on", "off"] = "on"
     """``off`` only behind a proxy that speaks TLS."""
     tls_cert: Path | None = None
-    """A certificate chain in place of the self-signed pair."""
+    """A certificate chain to use instead of the self-signed one."""
     tls_key: Path | None = None
     """Its key."""
     trusted_proxies: str = ""
-    """Addresses or networks, comma-separated, whose X-Forwarded-For is believed."""
+    """Addresses or networks, comma-separated, of proxies whose X-Forwarded-For header is trusted."""
     cors_origins: str = ""
     """Origins, comma-separated, whose pages may call the API from a browser; empty allows none."""
     rate_login: str = "30/minute"
-    """Tries to sign in, for one address and for one account; failed ones are limited closer still."""
+    """Attempts to sign in, per address and per account; failed attempts have a lower limit in ``auth``."""
     rate_register: str = "10/hour"
-    """Tries to register, for one address and for one user name."""
+    """Attempts to register, per address and per user name."""
     rate_api: str = "3000/minute"
-    """Requests to the API, for one account, and for one address that has not signed in."""
+    """API requests per account, and per address that has not signed in."""
     lxd: str = "auto"
     """``auto``, ``socket``, ``simulated``, or an ``https://`` remote."""
     lxd_socket: Path | None = None
-    """The LXD or Incus socket; found by itself where empty."""
+    """The LXD or Incus socket; detected if empty."""
     images_url: str = "https://images.linuxcontainers.org"
     """One or several simplestreams servers, comma-separated; ``off`` for none."""
     images_ca: Path | None = None
     """An extra CA file for a private mirror."""
     registration: Literal["on", "off"] = "on"
-    """Who may make an account: everybody, or admins only."""
+    """Who may create accounts: everyone, or admins only."""
     default_quota: str = "containers=3,cpu=4,memory=4GiB,disk=40GiB,snapshots=10,forwards=10"
-    """Of a tenant made without another."""
+    """The quota of a new tenant unless another is given."""
     tenant_import: Literal["on", "off"] = "on"
     """Whether tenants may import images."""
     tenant_images: str = "10GiB"
-    """Room for the images that one tenant imports and publishes, all together."""
+    """Total size of the images that one tenant imports and publishes."""
     images_distributions: str = ""
-    """The distributions that are offered, comma-separated; empty offers all that the servers have."""
+    """Distributions shown in the catalogue, comma-separated; empty shows all."""
     images_update: Literal["on", "off"] = "off"
-    """Whether imported images follow their newer builds by themselves."""
+    """Whether imported images are updated to newer builds automatically."""
     storage_pool: str = "default"
-    """Where tenants' disks go."""
+    """The storage pool of tenants' disks."""
     network: str = ""
     """The managed bridge of tenants' NICs; empty means the first one."""
     public_address: str = ""
@@ -97,11 +97,11 @@ class Settings(BaseModel):
     log: Literal["auto", "text", "json"] = "auto"
     """``auto`` is text on a terminal and JSON otherwise."""
     ssh_sessions_per_tenant: int = Field(10, ge=1, le=1000)
-    """Open sessions one tenant may hold at once."""
+    """Open SSH sessions per tenant."""
     ssh_login_seconds: int = Field(60, ge=1, le=600)
-    """How long a client may take to log in."""
+    """Seconds that a client may take to log in."""
     ssh_unauthenticated: int = Field(100, ge=1, le=10000)
-    """Connections that have not logged in yet, in all."""
+    """Connections that have not logged in yet, in total (OpenSSH's MaxStartups)."""
     ssh_per_address: int = Field(20, ge=1, le=10000)
     """Connections that have not logged in yet, from one address."""
     bcrypt_rounds: int = Field(12, ge=4, le=16)
@@ -109,12 +109,12 @@ class Settings(BaseModel):
 
     @property
     def database(self) -> str:
-        """The Tortoise URL in force."""
+        """The database URL in effect."""
         return self.database_url or f"sqlite://{self.state_dir / 'openlxd.sqlite3'}"
 
     @property
     def simulated(self) -> bool:
-        """Whether no real LXD is to be looked for: containers are simulated."""
+        """Whether containers are simulated and no LXD is searched for."""
         return self.lxd in ("simulated", NONE_FOUND)
 
     @property
@@ -144,7 +144,7 @@ SECRET_FIELDS = frozenset({"database_url"})
 
 
 class LoadedSettings:
-    """The settings in force and the source of each."""
+    """The settings in effect and the source of each."""
 
     def __init__(self, settings: Settings, sources: Mapping[str, str]) -> None:
         self.settings = settings
@@ -212,7 +212,7 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     if settings.lxd not in ("auto", "socket", "simulated", NONE_FOUND) and not settings.lxd.startswith("https://"):
         raise wrong("lxd", "it is auto, socket, simulated or an https:// address")
     if settings.database_url and not re.fullmatch(r"sqlite:///?[^/?][^?]*(\?.*)?", settings.database_url):
-        # the value is not repeated: it may hold a password
+        # the value is not shown: it may contain a password
         raise wrong("database_url", "this version keeps its data in an SQLite file: sqlite:///path/to/file")
     try:
         parse_quota(settings.default_quota)
@@ -222,7 +222,7 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
         parse_size_mib(settings.tenant_images, "tenant_images")
     except OpenLXDError as error:
         raise wrong("tenant_images", str(error)) from None
-    from limits import parse as parse_rate  # dear to import, and only a server needs it
+    from limits import parse as parse_rate  # slow to import, and only a server needs it
 
     for key in ("rate_login", "rate_register", "rate_api"):
         try:
@@ -250,7 +250,7 @@ def _is_image_server(url: str) -> bool:
         return bool(host)
     if parts.scheme != "http":
         return False
-    try:  # without TLS nothing vouches for the list, so it must not cross a network that is not ours
+    try:  # without TLS the list is not authenticated, so plain http is allowed on loopback only
         return not ipaddress.ip_address(host).is_global
     except ValueError:
         return host == "localhost"

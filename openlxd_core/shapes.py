@@ -30,7 +30,7 @@ IMAGE_COLUMNS = (
     "id", "alias", "fingerprint", "distribution", "release", "codename", "architecture", "variant", "description",
     "size", "status", "imported_at", "created_at", "updated_at",
 )  # fmt: skip
-"""The columns of the table of images, which every shape of an image has."""
+"""The columns of the ``images`` table, which every form of an image has."""
 
 
 def container(found: Container) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def ssh_key(found: SshKey) -> dict[str, Any]:
 
 
 def quota(found: Quota) -> dict[str, Any]:
-    """Sums over a tenant's containers."""
+    """Limits, summed over a tenant's containers."""
     return {
         "containers": found.containers,
         "cpu": found.cpu,
@@ -128,7 +128,7 @@ def quota(found: Quota) -> dict[str, Any]:
 
 
 def image(found: Image) -> dict[str, Any]:
-    """One image that is here. ``size`` is in bytes."""
+    """A local image. ``size`` is in bytes."""
     return {
         "id": found.id,
         "alias": found.alias,
@@ -154,7 +154,7 @@ def image(found: Image) -> dict[str, Any]:
 
 
 def offer(found: Offer) -> dict[str, Any]:
-    """One image that an image server offers. ``size`` is in bytes; ``progress`` is -1 where none is under way."""
+    """One image that an image server offers. ``size`` is in bytes; ``progress`` is -1 without a running import."""
     record = found.record
     plain = found.variant == "default"
     return {
@@ -214,7 +214,7 @@ def _text(message: Message | None) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON does not know, written as pydantic writes it."""
+    """Convert values that JSON lacks, as pydantic does."""
     if isinstance(value, date):  # a datetime is one
         text = value.isoformat()
         return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text

@@ -1,7 +1,7 @@
-"""How a process of ours speaks with whoever started it: systemd, or our own ``openlxd up``.
+"""Notifications to the service manager: systemd, or ``openlxd up``.
 
 Both use systemd's notification protocol, a datagram to ``$NOTIFY_SOCKET``; ``openlxd up`` listens for it as
-systemd does. Nothing happens where nobody listens.
+systemd does. Without a listener nothing is sent.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ADDRESS = "X_OPENLXD_ADDRESS"
 
 
 def notify(*fields: str) -> bool:
-    """Send fields such as ``READY=1`` or ``STOPPING=1``; False where nobody listens. Never raises."""
+    """Send fields such as ``READY=1`` or ``STOPPING=1``; False without a listener. Never raises."""
     target = os.environ.get("NOTIFY_SOCKET", "")
     if target[:1] not in ("/", "@"):
         return False
@@ -29,10 +29,10 @@ def notify(*fields: str) -> bool:
 
 
 def ready(listening: str) -> bool:
-    """Say that the process serves, and where: ``0.0.0.0:2222``."""
+    """Notify that the server listens on ``listening``, such as ``0.0.0.0:2222``."""
     return notify("READY=1", f"STATUS=Listening on {listening}", f"{ADDRESS}={listening}")
 
 
 def stopping() -> bool:
-    """Say that the process has begun to shut down."""
+    """Notify that the process is shutting down."""
     return notify("STOPPING=1")

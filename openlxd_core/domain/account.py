@@ -29,14 +29,14 @@ RESERVED_USERNAMES = frozenset(
     support sync sys sysadmin sysop system tenant tenants tui undefined unknown user users webmaster whmcs www wwwdata
     """.split()  # noqa: SIM905 - seventy quoted words read worse
 )
-"""Names that would pass for the operator, the program, a Unix account of the host, an address that mail servers promise
-(RFC 2142), or a word of our paths. Written without separators: ``open-lxd`` and ``ad.min`` are no better."""
+"""Reserved names: the operator, the program, Unix accounts of the host, mailbox names (RFC 2142) and words of our
+paths. Compared without separators, so that ``open-lxd`` and ``ad.min`` are refused, too."""
 PASSWORD_MIN_CHARACTERS = 8
 PASSWORD_MAX_BYTES = 72  # bcrypt reads no further; bcrypt 5 raises past it
 
 
 class AccountStatus(StrEnum):
-    """The design paper's three."""
+    """The three statuses of the design paper."""
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
@@ -53,8 +53,8 @@ class User:
     role: Role
     status: AccountStatus
     api_key_shown: bool
-    """Whether anybody has seen the account's API key. Every account has one; accounts of earlier versions and the first
-    admin have one that nobody knows, until a new one is made."""
+    """Whether the account's API key has been shown. Every account has one; the keys of accounts of earlier versions and
+    of the first admin were never shown to anyone."""
     suspended_reason: str
     created_at: datetime
     updated_at: datetime
@@ -67,7 +67,7 @@ class User:
 
 @dataclass(frozen=True)
 class CreatedUser(User):
-    """An account that was just made, with its API key, which is shown this once and kept nowhere."""
+    """A new account with its API key, which is shown only now and not stored."""
 
     api_key: str = field(repr=False)
     """64 hex digits."""
@@ -75,7 +75,7 @@ class CreatedUser(User):
 
 @dataclass(frozen=True)
 class SshKey:
-    """A public key that names its owner at the SSH door."""
+    """An SSH public key of an account."""
 
     id: int
     user_id: int
@@ -88,24 +88,24 @@ class SshKey:
 
 
 def fold_username(name: str) -> str:
-    """A user name as it is stored. ASCII alone is folded: ``str.lower`` makes a ``k`` of the Kelvin sign."""
+    """A user name as stored. Only ASCII is lowered: ``str.lower`` turns the Kelvin sign into ``k``."""
     return name.lower() if name.isascii() else name
 
 
 def hash_api_key(key: str) -> str:
-    """What is kept of an API key: its SHA-256 in hex. A key is 32 random bytes, so no slow hash is needed."""
+    """The stored form of an API key: its SHA-256 in hex. A key is 32 random bytes, so no slow hash is needed."""
     return hashlib.sha256(key.encode(errors="replace")).hexdigest()
 
 
 def nobodys_api_key() -> str:
-    """What is kept of an API key that nobody knows: it opens nothing, and the column is never empty."""
+    """The stored form of a random key that is never shown, for the column must not be empty."""
     return hash_api_key(secrets.token_hex(32))
 
 
 def check_username(name: Any, field: str = "username", *, first_admin: bool = False) -> str:
     """A user name that may be given to a new account, folded to lower case. Raises ValidationFailed.
 
-    A name may be all digits: whatever takes a user's name takes names only, and ids are asked for as numbers.
+    A name may consist of digits only: ids are passed as numbers, never as text.
     ``first_admin`` says that it is for the first admin, who alone may be called ``admin``.
     """
     folded = fold_username(name) if isinstance(name, str) else ""
@@ -126,9 +126,9 @@ _FREED = re.compile(r" \(deleted \d+\)$")
 
 
 def freed(name: str, user_id: int) -> str:
-    """What the row of a deleted account holds in place of its name or address, which somebody else may take then.
+    """The name or address that a deleted account's row gets, which frees its old one for others.
 
-    Neither a user name nor an email address has a blank in it, so nobody can ask for this one.
+    It contains a space, which neither a user name nor an email address may.
     """
     return f"{name[:230]} (deleted {user_id})"
 
@@ -151,7 +151,7 @@ def check_password(password: Any, field: str = "password") -> str:
         raise ValidationFailed.of(field, N_("A password has at least {low} characters."), low=PASSWORD_MIN_CHARACTERS)
     try:
         size = len(password.encode())
-    except UnicodeEncodeError:  # lone surrogates: nobody can type them again
+    except UnicodeEncodeError:  # unpaired surrogates cannot be typed again
         size = PASSWORD_MAX_BYTES + 1
     if size > PASSWORD_MAX_BYTES or "\0" in password:
         raise ValidationFailed.of(

@@ -1,4 +1,4 @@
-"""Who asks. Every service method takes an Actor first, and rows are fetched through it."""
+"""Actors: who performs a call. Every service method takes an Actor first and fetches rows through it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What somebody is. ``user`` is the design paper's word for a tenant."""
+    """The role of an account. ``user`` is the design paper's word for a tenant."""
 
     ADMIN = "admin"
     TENANT = "user"
@@ -17,7 +17,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Actor:
-    """Somebody who asks, and where they ask from."""
+    """The account that performs a call, and where the call comes from."""
 
     role: Role
     user_id: int | None = None
@@ -25,13 +25,13 @@ class Actor:
     origin: str = ""
     """``ssh``, ``api``, ``tui``, ``cli`` or ``system``: for the audit."""
     address: str = ""
-    """The client's network address, where there is one."""
+    """The client's network address, or an empty string."""
     session: str = ""
-    """Which of their sessions asks, where that matters: changing one's password ends the others."""
+    """The session of the call: changing one's password ends all other sessions."""
 
     @property
     def is_admin(self) -> bool:
-        """Whether every row is theirs to see."""
+        """Whether the actor can see every row."""
         return self.role in (Role.ADMIN, Role.SYSTEM)
 
 
@@ -44,5 +44,5 @@ def local_admin(username: str = "root", origin: str = "tui") -> Actor:
 
 
 def anonymous(origin: str, address: str = "") -> Actor:
-    """Somebody who has not said who they are."""
+    """A client that has not signed in."""
     return Actor(Role.ANONYMOUS, origin=origin, address=address)

@@ -18,7 +18,7 @@ class ExecSession(Protocol):
         """End the input."""
 
     async def close_output(self) -> None:
-        """Nobody reads the output any more: the command's next write to it fails (SIGPIPE); a terminal hangs up."""
+        """Stop reading: the command's next write fails (SIGPIPE); a terminal hangs up."""
 
     async def resize(self, width: int, height: int) -> None:
         """Tell the terminal's new size."""
@@ -30,6 +30,6 @@ class ExecSession(Protocol):
         """The exit status (128 + n where a signal n ended it). Raises OutcomeUnknown if LXD went away."""
 
     async def close(self) -> None:
-        """End it on purpose, with every process that the command started and that is no daemon; they hear a hang-up
-        first. What a command left behind when it ended by itself goes on. Safe to call twice.
+        """End the command and every process that it started, except daemons; SIGHUP is sent first. Processes left
+        behind by a command that ended on its own keep running. Safe to call twice.
         """

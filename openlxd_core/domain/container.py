@@ -42,7 +42,7 @@ class Container:
     id: int
     name: str
     user_id: int | None
-    """The owner; None for an instance that nobody has adopted."""
+    """The owner; None for an instance that was not adopted."""
     owner: str
     """The owner's account name, or an empty string."""
     project: str
@@ -59,7 +59,7 @@ class Container:
     error: Message | None
     """What went wrong, where the state is ``error`` or the last operation failed."""
     operation_id: str
-    """The operation that is under way on it, or an empty string."""
+    """The operation in progress, or an empty string."""
     created_at: datetime
     updated_at: datetime
     wanted_ipv4: str = "auto"
@@ -71,13 +71,13 @@ class Container:
 
     @property
     def suspended(self) -> bool:
-        """Whether an admin has suspended it: it is kept stopped, and its owner can only look at it."""
+        """Whether an admin has suspended it: it stays stopped, and its owner can only view it."""
         return bool(self.suspended_by)
 
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """What somebody asks for when they create a container, checked."""
+    """A container to create, with validated fields."""
 
     name: str
     image: str
@@ -101,7 +101,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a container used at a moment in the past."""
+    """Usage at a moment in the past."""
 
     at: datetime
     usage: Usage

@@ -1,4 +1,4 @@
-"""Every error that the product means to raise.
+"""Every error that the product raises on purpose.
 
 A sentence is kept as a template and its values, so that each reader gets it in their own language::
 
@@ -54,7 +54,7 @@ class Message:
 
 
 class OpenLXDError(Exception):
-    """The root: something a person asked for cannot be done, and this says why."""
+    """The base class: a request that cannot be fulfilled, with the reason."""
 
     code = "internal_error"
 
@@ -67,7 +67,7 @@ class OpenLXDError(Exception):
 
 
 class BadRequest(OpenLXDError):
-    """What was sent cannot be read at all."""
+    """The request cannot be parsed."""
 
     code = "bad_request"
 
@@ -91,13 +91,13 @@ class ValidationFailed(BadRequest):
 
 
 class Unauthenticated(OpenLXDError):
-    """Nobody has proved who they are."""
+    """The request has no valid credential."""
 
     code = "unauthenticated"
 
 
 class TokenExpired(Unauthenticated):
-    """The token was good once."""
+    """The token is past its expiry time."""
 
     code = "token_expired"
 
@@ -115,13 +115,13 @@ class Suspended(Forbidden):
 
 
 class NotFound(OpenLXDError):
-    """It does not exist, or the actor may not know that it does."""
+    """It does not exist, or the actor cannot see it; both look the same."""
 
     code = "not_found"
 
 
 class Conflict(OpenLXDError):
-    """The thing is in a state in which this cannot be done."""
+    """The state of the thing does not allow this."""
 
     code = "conflict"
 
@@ -133,7 +133,7 @@ class AlreadyExists(Conflict):
 
 
 class Busy(Conflict):
-    """Another operation is under way on the same thing."""
+    """Another operation on the same thing is in progress."""
 
     code = "busy"
 
@@ -145,7 +145,7 @@ class QuotaExceeded(OpenLXDError):
 
 
 class RateLimited(OpenLXDError):
-    """Too many tries; ``retry_after`` seconds from now is soon enough."""
+    """Too many attempts; try again after ``retry_after`` seconds."""
 
     code = "rate_limited"
 
@@ -155,7 +155,7 @@ class RateLimited(OpenLXDError):
 
 
 class LxdRefused(OpenLXDError):
-    """LXD was reached and said no; the message carries its reason."""
+    """LXD refused the request; the message contains its reason."""
 
     code = "lxd_refused"
 
@@ -171,25 +171,25 @@ class OutcomeUnknown(LxdUnavailable):
 
 
 class ImageSourceUnavailable(OpenLXDError):
-    """The image server cannot be reached or answers nonsense."""
+    """The image server cannot be reached or its response is invalid."""
 
     code = "image_source_unavailable"
 
 
 class StorageUnavailable(OpenLXDError):
-    """The database, or the disk under it, does not do what was asked; nothing of the change was kept."""
+    """The database or its disk failed; nothing of the change was saved."""
 
     code = "storage_unavailable"
 
 
 class StorageFull(StorageUnavailable):
-    """The disk under the state directory is full. Reading goes on."""
+    """The disk under the state directory is full. Reading still works."""
 
     code = "storage_full"
 
 
 class DatabaseBusy(StorageUnavailable):
-    """Another process has held the database for longer than we wait."""
+    """Another process has locked the database for longer than the time-out."""
 
     code = "database_busy"
 

@@ -1,4 +1,4 @@
-"""Exit codes: what scripts may count on, of the ``openlxd`` program, the servers and the commands by SSH."""
+"""Exit codes of the ``openlxd`` program, the servers and the commands by SSH."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LXD_UNREACHABLE = 7
 STORAGE = 9
 """The disk under the state directory is full, or the database cannot be used."""
 TIMED_OUT = 124
-"""As timeout(1) says it: the time is over, and what was waited for goes on."""
+"""A wait timed out, as with timeout(1); the operation continues."""
 INTERRUPTED = 130
 
 EXIT_CODES: Mapping[type[OpenLXDError], int] = {

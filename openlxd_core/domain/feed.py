@@ -1,4 +1,4 @@
-"""What happened, as the front ends hear it."""
+"""Changes, LXD's status and audit entries, as front ends receive them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that changed; ids grow, so a reader can go on where they stopped."""
+    """One change. Ids increase, so a reader can resume after the last one."""
 
     id: int
     topic: str
@@ -20,7 +20,7 @@ class Change:
     key: str
     """The name or id of what changed."""
     user_id: int | None
-    """Whose it is; None where it concerns everybody."""
+    """The owner's user id; None if it concerns everyone."""
     data: Mapping[str, Any]
     at: datetime
 
@@ -37,7 +37,7 @@ class LxdState:
     """Why it is not reachable, in the words of the system; for admins."""
     since: datetime
     chosen: bool = False
-    """Of a simulated one: whether the settings ask for it, or it stands in for an LXD that was not found."""
+    """If simulated: whether the settings request it, or no LXD was found."""
 
 
 @dataclass(frozen=True)

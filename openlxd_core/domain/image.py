@@ -1,4 +1,4 @@
-"""Images: those that LXD holds, and those that image servers offer."""
+"""Images: local ones and those of the image servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class ImageStatus(StrEnum):
-    """The design paper's four."""
+    """The four statuses of the design paper."""
 
     AVAILABLE = "available"
     DOWNLOADING = "downloading"
@@ -26,7 +26,7 @@ class Image:
     distribution: str
     """In lower case, as in aliases."""
     release: str
-    """The number people say: ``22.04``; its name where it has none."""
+    """The version number: ``22.04``; the release's name if it has none."""
     architecture: str
     """Debian's name for it, as image servers use it: ``amd64``."""
     variant: str
@@ -35,22 +35,22 @@ class Image:
     status: ImageStatus
     imported_at: datetime | None
     users: Sequence[str] = ()
-    """The containers made from it that the reader may see."""
+    """The containers created from it that the reader can see."""
     private: bool = False
-    """Published from a container: its owner's and the admins' alone."""
+    """Published from a container; visible to its owner and admins only."""
     user_id: int | None = None
-    """Who imported or published it; None for the house's."""
+    """Who imported or published it; None for the installation's own."""
     end_of_life: date | None = None
-    """When its makers stop mending it, where that is known."""
+    """The end-of-life date, if known."""
     newer: bool = False
-    """Whether an image server offers a newer build."""
+    """Whether an image server has a newer build."""
     pinned: bool = False
     operation_id: str = ""
-    """The import under way, or an empty string."""
+    """The id of the running import, or an empty string."""
     codename: str = ""
-    """The release's other name: ``jammy``; an empty string where it has none."""
+    """The release's other name: ``jammy``; or an empty string."""
     id: int | None = None
-    """Of its row; None for one that LXD holds and that has not been recorded yet."""
+    """The row's id; None for an image in LXD that is not recorded yet."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
@@ -71,45 +71,46 @@ class Offer:
     """One image of an image server: one distribution, release, architecture and variant, in its newest whole build."""
 
     alias: str
-    """The name it gets here: ``ubuntu/24.04``, ``ubuntu/24.04/cloud``, ``ubuntu/24.04/arm64`` off the host's own."""
+    """The alias after an import: ``ubuntu/24.04``, ``ubuntu/24.04/cloud``, ``ubuntu/24.04/arm64`` off the host's
+    own."""
     aliases: Sequence[str]
     """Every name that the server gives it."""
     distribution: str
     release: str
     """The code name where it has one: ``noble``."""
     version: str
-    """The number people say: ``24.04``."""
+    """The version number: ``24.04``."""
     architecture: str
     """Debian's name for it: ``amd64``."""
     variant: str
     size_bytes: int
-    """Of the two files together; 0 where it is no longer published."""
+    """Bytes of both files together; 0 if no longer published."""
     built_at: datetime | None
     serial: str
     """The build's own name, as ``20260814_05:24``."""
     fingerprint: str
-    """What LXD will call it."""
+    """The fingerprint that LXD will compute."""
     server: str
     """The address of its server; an empty string where it is no longer published."""
     product: str
     """The server's own key for it."""
     end_of_life: date | None
     listed: bool
-    """Whether it is one that OpenLXD promises to support."""
+    """Whether OpenLXD supports this release."""
     published: bool = True
-    """False for one that is promised, and that no server builds any more."""
+    """False for a supported release that no server publishes any more."""
     held: bool = False
-    """Whether LXD holds it, in this build or an older one."""
+    """Whether it is imported, in this build or an older one."""
     current: bool = False
-    """Whether LXD holds this very build."""
+    """Whether this build is imported."""
     hidden: bool = False
     """Shown to admins only."""
     pinned: bool = False
-    """Shown first; the build that is held is neither updated nor removed."""
+    """Listed first; the imported build is neither updated nor removed."""
     importing: int = -1
-    """The percent of an import under way, or -1."""
+    """The percentage of a running import, or -1."""
     operation_id: str = ""
-    """That import, or an empty string."""
+    """The id of that import, or an empty string."""
     native: bool = True
     """Whether it is built for this host's architecture."""
 
@@ -119,16 +120,16 @@ class Offer:
         return self.published and self.native
 
     record: ImageRecord | None = None
-    """Its row, where it is here, is being imported or could not be."""
+    """Its row, if it is imported, being imported or failed."""
 
     @property
     def codename(self) -> str:
-        """The release's other name: ``noble``; an empty string where it has none."""
+        """The release's other name: ``noble``; or an empty string."""
         return self.release if self.release != self.version else ""
 
     @property
     def status(self) -> ImageStatus:
-        """``available`` for what is only offered."""
+        """``available`` if it is not imported."""
         if self.importing >= 0:
             return ImageStatus.DOWNLOADING
         if self.record is not None:
@@ -136,20 +137,20 @@ class Offer:
         return ImageStatus.IMPORTED if self.held else ImageStatus.AVAILABLE
 
     def ended(self, today: date) -> bool:
-        """Whether its makers have stopped mending it."""
+        """Whether the release is past its end of life."""
         return self.end_of_life is not None and self.end_of_life < today
 
 
 @dataclass(frozen=True)
 class CatalogueState:
-    """How fresh the catalogue is."""
+    """How recent the catalogue is."""
 
     fetched_at: datetime | None
-    """When every server last answered; None before the first time."""
+    """The last time that every server answered; None before."""
     stale: bool
-    """Whether the last try failed, so that an old copy (or none) is shown."""
+    """Whether the last refresh failed, so that an older copy (or none) is shown."""
     reason: str
-    """Why, for people; an empty string while all is well."""
+    """The reason, translated; an empty string without a failure."""
     offers: int
     refreshing: bool = False
 

@@ -1,8 +1,8 @@
-"""Lists: which part of one is asked for, what comes back, and the cursors that join the parts.
+"""Lists: pages, sort orders, filters and cursors.
 
 A page begins after the last row of the page before it, by the values that the list is sorted by and the row's id
 (keyset pagination). Rows that are inserted or deleted meanwhile neither repeat nor hide others, as they would with
-an offset, and a late page costs the database no more than the first.
+an offset, and the last page costs the database no more than the first.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ Value = str | int
 
 @dataclass(frozen=True)
 class Part:
-    """Which part of a list is asked for."""
+    """The requested page of a list."""
 
     limit: int = LIMIT_DEFAULT
     after: str = ""
-    """The cursor that came with the page before; an empty string for the first page."""
+    """The cursor of the previous page; an empty string for the first page."""
     sort: str = ""
     """A field of the list, with a minus in front for descending; an empty string for the list's own order."""
 
@@ -51,7 +51,7 @@ class Page(Generic[T]):
 
     items: Sequence[T]
     next: str
-    """The cursor of the page that follows; an empty string at the end."""
+    """The cursor of the next page; an empty string at the end."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class Cursor:
     of: str
     """The list and its order, so that it is refused for any other list: ``containers:-created_at``."""
     value: Value
-    """What that row is sorted by; moments in microseconds since 1970."""
+    """The row's value of the sort field; times in microseconds since 1970."""
     id: Value
 
     def encode(self) -> str:
-        """As clients get it: they are not meant to look inside."""
+        """The opaque form for clients."""
         told = json.dumps([_VERSION, self.of, self.value, self.id], ensure_ascii=False, separators=(",", ":"))
         return base64.urlsafe_b64encode(told.encode()).decode().rstrip("=")
 
@@ -73,7 +73,7 @@ class Cursor:
 def read_cursor(text: str, of: str, like: type[Value], id_like: type[Value] = int) -> Cursor:
     """The cursor in ``text``, for the list and order ``of`` that is sorted by values of the type ``like``.
 
-    A cursor is not signed: whoever makes one up only picks where their own list begins. Raises ValidationFailed.
+    A cursor is not signed: a forged one only changes where the client's own list begins. Raises ValidationFailed.
     """
     try:
         if not 0 < len(text) <= CURSOR_MAX:
@@ -101,11 +101,11 @@ def _not_a_cursor() -> ValidationFailed:
 
 @dataclass(frozen=True)
 class UserFilter:
-    """Which accounts; None takes all, but deleted ones are listed only where their status is asked for."""
+    """Filters of accounts; None matches all, but deleted ones are listed only by their status."""
 
     username: str | None = None
     email: str | None = None
-    """Upper and lower case are the same."""
+    """Case is ignored."""
     role: Role | None = None
     status: AccountStatus | None = None
     search: str | None = None
@@ -114,7 +114,7 @@ class UserFilter:
 
 @dataclass(frozen=True)
 class ContainerFilter:
-    """Which containers; None takes all."""
+    """Filters of containers; None matches all."""
 
     status: State | None = None
     owner: str | None = None
@@ -126,21 +126,21 @@ class ContainerFilter:
 
 @dataclass(frozen=True)
 class OperationFilter:
-    """Which operations; None takes all."""
+    """Filters of operations; None matches all."""
 
     active: bool = False
-    """Only those under way."""
+    """Only operations in progress."""
     status: OperationStatus | None = None
     kind: Kind | None = None
     target: str | None = None
     """A container's name, or an image's."""
     owner: str | None = None
-    """The user name of whose container or image it is about."""
+    """User name of the owner of the container or image."""
 
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """Which entries of the audit; None takes all."""
+    """Filters of audit entries; None matches all."""
 
     actor: str | None = None
     action: str | None = None
@@ -150,14 +150,14 @@ class AuditFilter:
     origin: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    """Up to and without this moment."""
+    """Before this time."""
     before: int | None = None
     """Only entries with a smaller id."""
 
 
 @dataclass(frozen=True)
 class ImageFilter:
-    """Which of the images that are here; None takes all."""
+    """Filters of local images; None matches all."""
 
     status: ImageStatus | None = None
     distribution: str | None = None
@@ -173,15 +173,15 @@ class ImageFilter:
 
 @dataclass(frozen=True)
 class OfferFilter:
-    """Which of the images that are offered; an empty string or None takes all."""
+    """Filters of the catalogue; an empty string or None matches all."""
 
     search: str = ""
-    """Several words, typed roughly."""
+    """Search words, matched approximately."""
     distribution: str = ""
     release: str = ""
     architecture: str = ""
     variant: str = ""
     held: bool | None = None
-    """Whether it is here."""
+    """Whether it is imported."""
     supported: bool | None = None
-    """Whether it is one that OpenLXD promises to support."""
+    """Whether OpenLXD supports this release."""

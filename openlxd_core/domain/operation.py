@@ -13,7 +13,7 @@ from openlxd_core.i18n import N_
 
 
 class OperationStatus(StrEnum):
-    """Where an operation stands."""
+    """The status of an operation."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -44,7 +44,7 @@ class Kind(StrEnum):
 
 
 CANCELLABLE = frozenset({Kind.IMPORT})
-"""What can be given up on the way."""
+"""The kinds that can be cancelled after they started."""
 ENDED = frozenset({OperationStatus.DONE, OperationStatus.FAILED, OperationStatus.CANCELLED})
 
 STAGES: dict[str, str] = {
@@ -65,7 +65,7 @@ STAGES: dict[str, str] = {
     "lxd": N_("Waiting for LXD"),
     "done": N_("Done"),
 }
-"""Every stage an operation can be in, with its word for people."""
+"""Every stage of an operation, with its label."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class Operation:
     id: str
     kind: Kind
     user_id: int | None
-    """Whose container it is about."""
+    """User id of the container's owner."""
     actor: str
-    """Who asked."""
+    """User id of the actor."""
     target: str
     """The container's name, or the image's."""
     status: OperationStatus
@@ -94,5 +94,5 @@ class Operation:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether it is done, failed or cancelled."""
         return self.status in ENDED

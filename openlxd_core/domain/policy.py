@@ -1,4 +1,4 @@
-"""Who may do what: one table, one function."""
+"""Permissions: one table of actions and roles, and one function that reads it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openlxd_core.i18n import N_
 
 
 class Action(StrEnum):
-    """What can be asked for. The value is what the audit shows."""
+    """Actions that need a permission. The value is the audit log's name for it."""
 
     REGISTER = "account.register"
     ACCOUNT_OWN = "account.own"
@@ -53,7 +53,7 @@ _TENANT_OWN = {
     Action.IMAGE_PUBLISH,
 }  # fmt: skip
 _TENANT_ANY = {Action.IMAGE_VIEW, Action.IMAGE_IMPORT}
-"""Importing is bounded by the operator's settings, which the market asks."""
+"""Importing further depends on ``tenant_import``, which the image services check."""
 
 
 def may(actor: Actor, action: Action, thing: Owned | None = None) -> bool:

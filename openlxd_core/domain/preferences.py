@@ -17,7 +17,7 @@ from openlxd_core.domain.errors import ValidationFailed
 from openlxd_core.i18n import LANGUAGES, N_
 
 BYTES_MAX = 4096
-"""The most that one account's preferences take in the database, as JSON."""
+"""Maximum bytes of one account's preferences in the database, as JSON."""
 TABLES_MAX = 16
 COLUMNS_MAX = 32
 _KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
@@ -31,12 +31,12 @@ class TableView:
     """A column's key; an empty string keeps the order in which rows come; None is the table's own choice."""
     reverse: bool = False
     columns: tuple[str, ...] | None = None
-    """The columns shown, where somebody chose them."""
+    """The columns shown; empty for the default."""
 
 
 @dataclass(frozen=True)
 class Preferences:
-    """Everything that is remembered for one account. Empty values mean: nobody chose."""
+    """Everything that is remembered for one account. Empty values mean the default."""
 
     theme: str = ""
     language: str = ""
@@ -47,7 +47,7 @@ class Preferences:
         return Preferences(self.theme, self.language, MappingProxyType({**self.tables, name: view}))
 
     def to_json(self) -> dict[str, Any]:
-        """The plain form that is stored; what nobody chose is left out."""
+        """The plain form that is stored; defaults are left out."""
         tables = {name: _view_to_json(view) for name, view in self.tables.items()}
         known: dict[str, Any] = {"theme": self.theme, "language": self.language, "tables": tables}
         return {name: value for name, value in known.items() if value}
@@ -59,7 +59,7 @@ def _view_to_json(view: TableView) -> dict[str, Any]:
 
 
 def check_preferences(preferences: Preferences) -> dict[str, Any]:
-    """The stored form of what somebody chose. Raises ValidationFailed for names that are none and for too much."""
+    """The stored form of preferences. Raises ValidationFailed for invalid names and for too much data."""
     names = [preferences.theme, *preferences.tables]
     for view in preferences.tables.values():
         names += [view.sort or "", *(view.columns or ())]
@@ -78,7 +78,7 @@ def check_preferences(preferences: Preferences) -> dict[str, Any]:
 
 
 def read_preferences(stored: Any) -> Preferences:
-    """Preferences out of the database, whatever stands there."""
+    """Preferences from the database; invalid or unknown values are dropped."""
     if not isinstance(stored, dict):
         return Preferences()
     tables = stored.get("tables")

@@ -13,7 +13,7 @@ from openlxd_core.i18n import N_
 
 @dataclass(frozen=True)
 class Quota:
-    """What a tenant may have in all; used for what they have, too."""
+    """A tenant's limits; also used for the tenant's usage."""
 
     containers: int = 3
     cpu: int = 4
@@ -23,7 +23,7 @@ class Quota:
     forwards: int = 10
 
     def minus(self, other: Quota) -> Quota:
-        """What is left of this after ``other``; never below zero."""
+        """The difference to ``other``, at least zero."""
         return Quota(**{f.name: max(0, getattr(self, f.name) - getattr(other, f.name)) for f in fields(self)})
 
 
@@ -34,7 +34,7 @@ _SPELLINGS = {"memory": "memory_mib", "disk": "disk_mib"}
 def parse_quota(text: str, base: Quota | None = None) -> Quota:
     """A quota from ``containers=3,cpu=4,memory=4GiB,disk=40GiB``; parts left out come from ``base``.
 
-    Raises ValidationFailed, naming the part.
+    Raises ValidationFailed with the invalid part.
     """
     values = asdict(base or Quota())
     for part in filter(None, (p.strip() for p in text.split(","))):
@@ -73,7 +73,7 @@ def in_use(containers: Iterable[Container]) -> Quota:
 def check_fits(quota: Quota, used: Quota, asked: Quota) -> None:
     """Raise QuotaExceeded, naming what is asked and what is left, if ``asked`` does not fit beside ``used``.
 
-    Only what is asked for is judged: a tenant whose quota was lowered under their use can still shrink.
+    Only resources that are asked for are checked: a tenant above a lowered quota can still shrink.
     """
     left = quota.minus(used)
     if asked.containers > left.containers:

@@ -21,12 +21,12 @@ class Snapshot:
     container: str
     user_id: int | None
     ready: bool
-    """False while LXD still makes it."""
+    """False while LXD is still creating it."""
     created_at: datetime
 
 
 def check_snapshot_name(name: Any, field: str = "name") -> str:
-    """A snapshot name: LXD takes more, but it has to stand in paths and commands. Raises ValidationFailed."""
+    """A snapshot name; stricter than LXD's rule, as it is used in paths and commands. Raises ValidationFailed."""
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
     raise ValidationFailed.of(

@@ -1,4 +1,4 @@
-"""Whether the state directory takes what has to be written."""
+"""Whether changes can be saved in the state directory."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StorageState:
-    """How the database and the disk under it are."""
+    """The state of the database and its disk."""
 
     writable: bool
-    """Whether changes can be saved. Reading and signing in go on without it."""
+    """Whether changes can be saved. Reading and signing in work regardless."""
     code: str = ""
-    """The error that a change gets now (``storage_full`` …), or an empty string."""
+    """The error code of changes at the moment (``storage_full`` …), or an empty string."""

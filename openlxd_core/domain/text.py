@@ -1,7 +1,7 @@
-"""Text that came from outside, made safe to show.
+"""Untrusted text, made safe to display.
 
-Names and descriptions may carry escape codes, bidi marks and other characters that act on a terminal or
-deceive a reader. They are refused where we take them in and cleaned again where we show them.
+Names and descriptions may carry escape codes, bidi marks and other characters that control a terminal or
+deceive a reader. Input with such characters is refused, and output is cleaned again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _HARMFUL = {
 
 
 def is_harmful(character: str) -> bool:
-    """Whether a character acts on a terminal or deceives a reader (C0, C1, DEL, bidi, zero width, surrogates)."""
+    """Whether a character controls a terminal or deceives a reader (C0, C1, DEL, bidi, zero width, surrogates)."""
     return ord(character) in _HARMFUL or unicodedata.category(character) in ("Cc", "Cs")
 
 

@@ -1,4 +1,4 @@
-"""Sizes, counts and ages: read from what people write, shown as people read them.
+"""Sizes, counts and ages: parsing and formatting.
 
 Memory and disk are held in MiB. LXD and the billing plugins write ``GB`` where they mean either power; as
 the design paper does, ``2GB`` and ``2GiB`` are both taken as 2048 MiB.
@@ -14,7 +14,7 @@ from openlxd_core.i18n import N_, _
 
 _SIZE = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([kmgt]i?b?|b)?\s*", re.IGNORECASE | re.ASCII)
 _MIB = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024 * 1024}
-MIB_MAX = 1024 * 1024 * 1024  # one PiB: past this a figure is a mistake
+MIB_MAX = 1024 * 1024 * 1024  # one PiB; more is surely a mistake
 CPU_MAX = 1024
 
 
