@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -19,7 +19,6 @@ from rich.console import Console
 from textual import events, work
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.filter import ANSIToTruecolor, LineFilter, NoColor
 from textual.notifications import SeverityLevel
@@ -28,6 +27,7 @@ from textual.theme import Theme
 from textual.worker import Worker, get_current_worker
 
 from openlxd_core.domain.actor import Actor
+from openlxd_core.domain.container import Container
 from openlxd_core.domain.errors import Message, OpenLXDError
 from openlxd_core.domain.feed import Change
 from openlxd_core.domain.operation import Operation
@@ -36,7 +36,7 @@ from openlxd_core.i18n import LANGUAGES, N_, Translator, _, set_translator
 from openlxd_tui.address import SshAddress
 from openlxd_tui.choices import Choices
 from openlxd_tui.formatting import sentence, severity, show
-from openlxd_tui.reasons import ADMINS_ONLY, NOT_NOW
+from openlxd_tui.reasons import ADMINS_ONLY
 from openlxd_tui.screens import palette_entries
 from openlxd_tui.screens.account.page import AccountPage
 from openlxd_tui.screens.containers.page import ContainersPage
@@ -47,6 +47,7 @@ from openlxd_tui.screens.images.page import ImagesPage
 from openlxd_tui.screens.page import FeedChange, Page
 from openlxd_tui.screens.palette import Palette
 from openlxd_tui.screens.users.page import UsersPage
+from openlxd_tui.session import Session
 from openlxd_tui.shells import ShellOpener, ShellResult
 from openlxd_tui.terminal import repaint
 from openlxd_tui.textual_compat import output_sanitizer
@@ -144,7 +145,7 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         self._host_shell = host_shell
         self._task_factory: Any = None
         self._pages_made: dict[str, Page] = {}
-        self.help_for: type[Page] = ContainersPage
+        self._help_for: type[Page] = ContainersPage
         """The screen whose keys the help names first: the one that it was called from."""
         self._in_shell = False
         self.asking: dict[Worker[Any], asyncio.Future[Any]] = {}
@@ -304,7 +305,7 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         if here is None or here == name or (name == "users" and not self.actor.is_admin):
             return
         if name == "help":
-            self.help_for = type(cast(Page, self.screen))
+            self._help_for = type(cast(Page, self.screen))
         if name == "containers":
             self.pop_screen()
         elif here == "containers":
@@ -458,6 +459,22 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         self.go("containers")
         self.call_after_refresh(self.push_screen, UnmanagedPage())
 
+    def help_pages(self) -> tuple[list[tuple[str, type[Page]]], list[tuple[str, type[Page]]]]:
+        """Title and type of each screen for the help: the one that it was opened from, if it is one, and the others."""
+        pages: list[tuple[str, type[Page]]] = [
+            (N_("Containers"), ContainersPage),
+            (N_("Snapshots"), SnapshotsPage),
+            (N_("Images"), ImagesPage),
+            (N_("Account"), AccountPage),
+        ]
+        if self.actor.is_admin:
+            pages += [(N_("Unmanaged instances"), UnmanagedPage), (N_("Users"), UsersPage)]
+        return [p for p in pages if p[1] is self._help_for], [p for p in pages if p[1] is not self._help_for]
+
+    def known_containers(self) -> Iterable[Container]:
+        """The containers of the containers page, whatever its filter hides."""
+        return self.containers.table.records().values() if self.containers.is_mounted else ()
+
     @property
     def containers(self) -> ContainersPage:
         """The screen beneath all others."""
@@ -533,13 +550,6 @@ class OpenLXDApp(App[None], inherit_bindings=False):
                     return reason
         return None
 
-    @staticmethod
-    def why_not_of(node: DOMNode, action: str, parameters: tuple[object, ...]) -> Message:
-        """The reason that a screen or the app gives; a general one for what gives none."""
-        explain = getattr(node, "why_not", None)
-        reason: Message = explain(action, parameters) if explain is not None else NOT_NOW
-        return reason
-
     def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
         """Why an action of the app is not offered."""
         return ADMINS_ONLY
@@ -565,3 +575,10 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         """A toast with an error of the core. Keys typed ahead counted on its success."""
         self.forget_typed()
         show(self, error)
+
+
+if TYPE_CHECKING:
+
+    def _is_a_session(app: OpenLXDApp) -> Session:
+        """The type checker sees here that the app offers all that screens count on."""
+        return app

@@ -19,7 +19,7 @@ from openlxd_core.i18n import N_, Translator, set_translator
 from openlxd_core.logs import configure
 from openlxd_tui.address import address_of_settings
 from openlxd_tui.choices import preferences_of
-from openlxd_tui.ssh.apps import app_environment, paint_true_colours
+from openlxd_tui.terminal.app_colours import app_environment, paint_true_colours
 from openlxd_tui.terminal.capabilities import TerminalKind, clamp_size, judge_terminal, language_of
 from openlxd_tui.terminal.driver import TerminalDriver
 from openlxd_tui.terminal.ports import CURRENT_TERMINAL

@@ -42,11 +42,11 @@ from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import Instance, LxdGateway
 from openlxd_core.services import audit
-from openlxd_core.services.failed_creates import FailedCreate, find_failed_create, still_failed
 from openlxd_core.services.idempotency import repeatable
 from openlxd_core.services.images.choice import Choice, ImageChoice
 from openlxd_core.services.lookup import find_container, find_container_by_id, find_user, ids_of
 from openlxd_core.services.lxd_status import LxdStatus
+from openlxd_core.services.operations.failed_creates import FailedCreate, find_failed_create, still_failed
 from openlxd_core.services.operations.runner import Runner
 from openlxd_core.services.operations.store import Begun, Operations
 from openlxd_core.services.paging import Order, having, read_all, read_page

@@ -14,7 +14,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from openlxd_core.i18n import N_, _
-from openlxd_tui.screens.page import Dialog
+from openlxd_tui.screens.dialog import Dialog
 from openlxd_tui.widgets.field import Words
 from openlxd_tui.widgets.marked_options import MarkedOptions
 from openlxd_tui.widgets.paint import style_for

@@ -16,7 +16,7 @@ from textual.widgets import Button, Input
 from openlxd_core.domain.errors import OpenLXDError
 from openlxd_core.i18n import N_, _
 from openlxd_tui.formatting import sentence
-from openlxd_tui.screens.page import Dialog
+from openlxd_tui.screens.dialog import Dialog
 from openlxd_tui.widgets.field import Words
 from openlxd_tui.widgets.text_input import TextInput
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -12,6 +12,7 @@ from textual.widget import Widget
 
 from openlxd_core.i18n import N_, _
 from openlxd_tui.screens.page import Page
+from openlxd_tui.session import Session, session_of
 from openlxd_tui.widgets.banner import Banner
 from openlxd_tui.widgets.key_bar import KeyBar, key_name
 from openlxd_tui.widgets.paint import style_for, width_of
@@ -20,8 +21,6 @@ from openlxd_tui.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
     from textual.dom import DOMNode
-
-    from openlxd_tui.app import OpenLXDApp
 
 WORDS: tuple[str, ...] = (
     N_("A container is a small Linux machine of your own. You start, stop and delete it here, and you are root in it."),
@@ -37,30 +36,14 @@ class Keys(Widget):
     DEFAULT_CSS = "Keys { height: auto; padding: 1 2; }"
 
     def _sections(self) -> list[tuple[str, type[DOMNode]]]:
-        from openlxd_tui.app import OpenLXDApp
-        from openlxd_tui.screens.account.page import AccountPage
-        from openlxd_tui.screens.containers.page import ContainersPage
-        from openlxd_tui.screens.containers.snapshots import SnapshotsPage
-        from openlxd_tui.screens.containers.unmanaged import UnmanagedPage
-        from openlxd_tui.screens.images.page import ImagesPage
-        from openlxd_tui.screens.users.page import UsersPage
-
-        pages: list[tuple[str, type[DOMNode]]] = [
-            (N_("Containers"), ContainersPage),
-            (N_("Snapshots"), SnapshotsPage),
-            (N_("Images"), ImagesPage),
-            (N_("Account"), AccountPage),
-        ]
-        if self.session.actor.is_admin:
-            pages += [(N_("Unmanaged instances"), UnmanagedPage), (N_("Users"), UsersPage)]
-        here = self.session.help_for
-        general: list[tuple[str, type[DOMNode]]] = [(N_("In a table"), RecordTable), (N_("Everywhere"), OpenLXDApp)]
-        return [p for p in pages if p[1] is here] + general + [p for p in pages if p[1] is not here]
+        """The page that the help was opened from, what holds in every table and everywhere, then the other pages."""
+        here, others = self.session.help_pages()
+        return [*here, (N_("In a table"), RecordTable), (N_("Everywhere"), type(self.app)), *others]
 
     @property
-    def session(self) -> OpenLXDApp:
-        """The app, by its own type."""
-        return cast("OpenLXDApp", self.app)
+    def session(self) -> Session:
+        """The session that this belongs to."""
+        return session_of(self)
 
     def _ssh_lines(self) -> list[tuple[str, str]]:
         """What to type in one's own terminal, with a container that is there."""

@@ -1,26 +1,22 @@
-"""What every screen and every dialog has in common."""
+"""What all pages have in common."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import ClassVar
 
 from textual import on
-from textual.binding import Binding, BindingType
 from textual.message import Message as Event
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 
 from openlxd_core.domain.errors import Message
 from openlxd_core.domain.feed import Change
 from openlxd_core.i18n import N_, _
 from openlxd_tui.reasons import NOT_NOW
+from openlxd_tui.screens.choose_columns import ColumnsDialog
+from openlxd_tui.session import Session, session_of
 from openlxd_tui.widgets.banner import Banner
 from openlxd_tui.widgets.pane import Pane
 from openlxd_tui.widgets.record_table import RecordTable
-
-if TYPE_CHECKING:
-    from openlxd_tui.app import OpenLXDApp
-
-Result = TypeVar("Result")
 
 
 class FeedChange(Event):
@@ -44,9 +40,9 @@ class Page(Screen[None], inherit_bindings=False):
     """The screen that it belongs to, where it has no key of its own."""
 
     @property
-    def session(self) -> OpenLXDApp:
-        """The app, by its own type."""
-        return cast("OpenLXDApp", self.app)
+    def session(self) -> Session:
+        """The session that this belongs to."""
+        return session_of(self)
 
     def on_mount(self) -> None:
         """Show the tables as the account chose before. Textual calls this beside the page's own ``on_mount``."""
@@ -59,6 +55,11 @@ class Page(Screen[None], inherit_bindings=False):
         """The account chose another order."""
         if message.table.id:
             self.session.choose_view(message.table.id, message.table.view)
+
+    @on(RecordTable.ColumnsWanted)
+    def choose_columns(self, message: RecordTable.ColumnsWanted) -> None:
+        """The person wants to choose the columns of a table."""
+        self.app.push_screen(ColumnsDialog(message.titles, message.shown, message.table.show_columns))
 
     def retranslate(self) -> None:
         """Draw everything in the language and theme that hold now."""
@@ -87,22 +88,3 @@ class Page(Screen[None], inherit_bindings=False):
 
     def hear(self, change: Change) -> None:
         """A change of the core; by default nobody here cares."""
-
-
-class Dialog(ModalScreen[Result], inherit_bindings=False):
-    """A question in front of a screen. Esc takes it away with None."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", N_("Back")),
-        Binding("tab", "app.focus_next", N_("Next field"), show=False),
-        Binding("shift+tab", "app.focus_previous", N_("Previous field"), show=False),
-    ]
-
-    @property
-    def session(self) -> OpenLXDApp:
-        """The app, by its own type."""
-        return cast("OpenLXDApp", self.app)
-
-    def action_cancel(self) -> None:
-        """Away, with nothing done."""
-        self.dismiss(None)

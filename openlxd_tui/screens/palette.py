@@ -23,7 +23,7 @@ from textual.widgets.option_list import Option
 from openlxd_core.domain.errors import OpenLXDError
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
-from openlxd_tui.screens.page import Dialog
+from openlxd_tui.screens.dialog import Dialog
 from openlxd_tui.widgets.key_bar import key_name
 from openlxd_tui.widgets.marked_options import MarkedOptions
 from openlxd_tui.widgets.paint import style_for

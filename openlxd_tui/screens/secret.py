@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 
 from openlxd_core.i18n import N_, _
-from openlxd_tui.screens.page import Dialog
+from openlxd_tui.screens.dialog import Dialog
 from openlxd_tui.widgets.field import Words
 
 

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 import textual.app
-from rich.color import ColorSystem
 from textual._styles_cache import StylesCache
 from textual.filter import ANSIToTruecolor
 
 from openlxd_core.domain.errors import Message
 from openlxd_core.i18n import N_
 from openlxd_tui.address import address_of_connection
-from openlxd_tui.terminal.capabilities import Colours
+from openlxd_tui.terminal.app_colours import app_environment, paint_true_colours
 from openlxd_tui.terminal.driver import TerminalDriver
 from openlxd_tui.terminal.ports import CURRENT_TERMINAL
 from openlxd_tui.terminal.shell import SessionShell
@@ -29,7 +28,7 @@ from openlxd_tui.terminal.shell import SessionShell
 if TYPE_CHECKING:
     from textual.app import App
 
-    from openlxd_tui.ssh.session import ConsoleSession
+    from openlxd_tui.ssh.protocols import AppSession
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +51,7 @@ def forget_ended() -> None:
     ANSIToTruecolor.truecolor_style.cache_clear()
 
 
-def make_console_app(session: ConsoleSession) -> App[Any]:
+def make_console_app(session: AppSession) -> App[Any]:
     """The product's own app for the tenant of ``session``."""
     from openlxd_tui.app import OpenLXDApp
 
@@ -72,28 +71,7 @@ def make_console_app(session: ConsoleSession) -> App[Any]:
     return app
 
 
-def app_environment(colours: Colours) -> dict[str, str]:
-    """How many colours an app should choose from, in the variables that it reads.
-
-    The app styles for that many; bringing every colour down is the driver's work.
-    """
-    match colours:
-        case Colours.NONE:
-            return {"TERM": "xterm", "NO_COLOR": "1"}
-        case Colours.STANDARD:
-            return {"TERM": "xterm"}
-        case Colours.INDEXED:
-            return {"TERM": "xterm-256color"}
-        case Colours.TRUE:
-            return {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-
-
-def paint_true_colours(app: App[Any]) -> None:
-    """Let an app paint in all colours; the driver brings them down to what its terminal shows."""
-    app.console._color_system = ColorSystem.TRUECOLOR
-
-
-async def run(app: App[Any], session: ConsoleSession) -> int:
+async def run(app: App[Any], session: AppSession) -> int:
     """Run ``app`` until it ends. A crash is logged without its variables, and told in a sentence."""
     CURRENT_TERMINAL.set(session)
     paint_true_colours(app)

@@ -10,7 +10,7 @@ import asyncio
 import uuid
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import asyncssh
 import structlog
@@ -22,10 +22,9 @@ from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, Translator
 from openlxd_tui.ssh import limits
 from openlxd_tui.ssh.channel import ConsoleChannel
-
-if TYPE_CHECKING:
-    from openlxd_tui.ssh.server import SshConsole
-    from openlxd_tui.ssh.session import ConsoleSession
+from openlxd_tui.ssh.limits import LoginLimits
+from openlxd_tui.ssh.protocols import SessionHost
+from openlxd_tui.ssh.session import ConsoleSession
 
 log = structlog.get_logger(__name__)
 
@@ -60,10 +59,24 @@ class _Proof:
     fingerprint: str = ""
 
 
+class ConnectionHost(SessionHost, Protocol):
+    """The server as its connections know it."""
+
+    @property
+    def limits(self) -> LoginLimits:
+        """What strangers and tenants may open at once, counted over all connections."""
+
+    def remember(self, connection: SshServer) -> None:
+        """Somebody has signed in."""
+
+    def forget(self, connection: SshServer) -> None:
+        """A connection is over."""
+
+
 class SshServer(asyncssh.SSHServer):
     """One client's connection, from the first byte to the last."""
 
-    def __init__(self, console: SshConsole) -> None:
+    def __init__(self, console: ConnectionHost) -> None:
         self._console = console
         self._core = console.core
         self._limits = console.limits
@@ -77,7 +90,7 @@ class SshServer(asyncssh.SSHServer):
         self._ending: Message | None = None
         self._counted = False
         self.fingerprint = ""
-        """Of the key that opened the door, or an empty string."""
+        """Of the key that signed in, or an empty string."""
         self.session_id = uuid.uuid4().hex
         """Tells this connection from the same person's others."""
         self.login = LoginName(None, "")
@@ -86,12 +99,12 @@ class SshServer(asyncssh.SSHServer):
     # the connection
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        """Somebody is at the door."""
+        """A client has connected."""
         self._conn = conn
         self._address = str((conn.get_extra_info("peername") or ("",))[0])
         self._waiting = self._limits.enter(self._address)
         if not self._waiting:
-            log.warning("connection_refused", address=self._address, reason="too many at the door")
+            log.warning("connection_refused", address=self._address, reason="too many unauthenticated connections")
             transport = getattr(conn, "_transport", None)
             if transport is not None:  # a line before the version is allowed, and readable in any client's log
                 transport.write(b"Too many connections wait to log in. Try again in a minute.\r\n")
@@ -111,6 +124,11 @@ class SshServer(asyncssh.SSHServer):
         if self._waiting:
             self._waiting = False
             self._limits.leave(self._address)
+
+    @property
+    def container(self) -> str:
+        """The container that every session of this connection goes to, or an empty string."""
+        return self.login.container
 
     @property
     def tenant(self) -> tuple[str, int | None]:
@@ -235,7 +253,7 @@ class SshServer(asyncssh.SSHServer):
         return False
 
     async def _check_password(self, account: str, password: str) -> Actor | Message | None:
-        """The actor; or why the door stays shut, where that may be said; or None."""
+        """The actor; or why the login is refused, where that may be said; or None."""
         shown = clean(account, 64)
         try:
             actor = await self._core.auth.password_login(account, password, origin="ssh", address=self._address)
@@ -304,8 +322,6 @@ class SshServer(asyncssh.SSHServer):
         return ConsoleChannel.of(self._conn), self._open_session()
 
     async def _open_session(self) -> ConsoleSession:
-        from openlxd_tui.ssh.session import ConsoleSession
-
         try:
             actor = await asyncio.shield(self._actor)
         except asyncio.CancelledError:

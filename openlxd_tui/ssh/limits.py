@@ -1,4 +1,4 @@
-"""How many may stand at the door, how fast a stranger may try, how many sessions a tenant may hold.
+"""How many unauthenticated connections there may be, how fast a stranger may try, how many sessions a tenant may hold.
 
 asyncssh has no MaxStartups, MaxAuthTries or MaxSessions of its own; everything is counted here.
 """

@@ -26,7 +26,7 @@ from openlxd_tui.ssh.memory import Memory
 
 if TYPE_CHECKING:
     from openlxd_core.bootstrap import Core
-    from openlxd_tui.ssh.session import ConsoleSession
+    from openlxd_tui.ssh.protocols import AppSession
 
 log = structlog.get_logger(__name__)
 
@@ -90,14 +90,14 @@ class SshConsole:
         core: Core,
         *,
         limits: LoginLimits | None = None,
-        make_app: Callable[[ConsoleSession], Any] = make_console_app,
+        make_app: Callable[[AppSession], Any] = make_console_app,
         slow_seconds: float = SLOW_CLIENT_SECONDS,
     ) -> None:
         self.core = core
         self.limits = limits or LoginLimits(core.settings)
         self.make_app = make_app
         self.slow_seconds = slow_seconds
-        self._doors: set[SshServer] = set()
+        self._connections: set[SshServer] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._server: asyncssh.SSHAcceptor | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -173,7 +173,9 @@ class SshConsole:
             await asyncio.wait([self._watcher])
         self.memory.close()
         reason = Message(N_("The service is being restarted. Connect again in a moment."))
-        await asyncio.gather(*(door.end(reason) for door in list(self._doors)), return_exceptions=True)
+        await asyncio.gather(
+            *(connection.end(reason) for connection in list(self._connections)), return_exceptions=True
+        )
         if self._server is not None:
             await self._server.wait_closed()
         while self._tasks:
@@ -192,14 +194,13 @@ class SshConsole:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def remember(self, door: SshServer) -> None:
-        """Somebody is in."""
-        self._doors.add(door)
+    def remember(self, connection: SshServer) -> None:
+        """An account has signed in."""
+        self._connections.add(connection)
 
-    def forget(self, door: SshServer) -> None:
-        """They have gone."""
-        if door in self._doors:
-            self._doors.discard(door)
+    def forget(self, connection: SshServer) -> None:
+        """A connection is over, signed in or not."""
+        self._connections.discard(connection)
 
     # accounts that change while their sessions are open: one listener for all of them
 
@@ -225,26 +226,24 @@ class SshConsole:
             reason = _reason(change)
             if reason is not None:
                 changer = str(change.data.get("session") or "")  # whoever changes their password stays
-                doors = [door for door in self._doors if door.user_id == change.user_id]
-                self._end([door for door in doors if not changer or door.session_id != changer], reason)
+                theirs = self._connections_of(change.user_id)
+                self._end([one for one in theirs if not changer or one.session_id != changer], reason)
         elif change.topic == "key" and change.verb == "deleted":
             fingerprint = str(change.data.get("fingerprint", ""))
-            self._end(
-                [
-                    door
-                    for door in self._doors
-                    if door.user_id == change.user_id and door.fingerprint and door.fingerprint == fingerprint
-                ],
-                Message(N_("The key that you signed in with was removed from the account.")),
-            )
+            theirs = self._connections_of(change.user_id)
+            by_key = [one for one in theirs if fingerprint and one.fingerprint == fingerprint]
+            self._end(by_key, Message(N_("The key that you signed in with was removed from the account.")))
+
+    def _connections_of(self, user_id: int | None) -> list[SshServer]:
+        return [connection for connection in self._connections if connection.user_id == user_id]
 
     async def _check_everybody(self) -> None:
         """Changes were lost: ask for every account that is signed in."""
         by_user: dict[int, list[SshServer]] = {}
-        for door in self._doors:
-            if door.user_id is not None:
-                by_user.setdefault(door.user_id, []).append(door)
-        for user_id, doors in by_user.items():
+        for connection in self._connections:
+            if connection.user_id is not None:
+                by_user.setdefault(connection.user_id, []).append(connection)
+        for user_id, connections in by_user.items():
             try:
                 status = (await self.core.accounts.get(SYSTEM, user_id)).status
             except NotFound:
@@ -256,11 +255,11 @@ class SshConsole:
                 log.exception("watch_broken")
                 continue
             if status is not AccountStatus.ACTIVE:
-                self._end(doors, Message(N_("This account is not active any more.")))
+                self._end(connections, Message(N_("This account is not active any more.")))
 
-    def _end(self, doors: list[SshServer], reason: Message) -> None:
-        for door in doors:
-            self.keep(door.end(reason))
+    def _end(self, connections: list[SshServer], reason: Message) -> None:
+        for connection in connections:
+            self.keep(connection.end(reason))
 
 
 def _reason(change: Change) -> Message | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncssh
 import structlog
@@ -19,12 +19,9 @@ from openlxd_tui.choices import preferences_of
 from openlxd_tui.ssh.apps import run
 from openlxd_tui.ssh.commands import handlers
 from openlxd_tui.ssh.pace import Pace, pace_of
+from openlxd_tui.ssh.protocols import SessionConnection, SessionHost
 from openlxd_tui.terminal.capabilities import TerminalKind, clamp_size, client_environment, judge_terminal, language_of
 from openlxd_tui.terminal.intake import Intake
-
-if TYPE_CHECKING:
-    from openlxd_tui.ssh.auth import SshServer
-    from openlxd_tui.ssh.server import SshConsole
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +35,9 @@ _FAREWELL_SECONDS = 1.2
 class ConsoleSession(asyncssh.SSHServerSession[bytes]):
     """A channel of type ``session``. It is the terminal of whatever runs on it."""
 
-    def __init__(self, console: SshConsole, door: SshServer, actor: Actor) -> None:
+    def __init__(self, console: SessionHost, connection: SessionConnection, actor: Actor) -> None:
         self._console = console
-        self._door = door
+        self._connection = connection
         self.core = console.core
         self.actor = actor
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
@@ -146,7 +143,7 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
             if poll is not None:
                 poll.cancel()
         self._poll = self._room_poll = None
-        self._door.session_closed(self)
+        self._connection.session_closed(self)
         if self._task is not None and not self._task.done():
             if self._app is not None:
                 self._console.keep(self._leave_app())
@@ -159,7 +156,7 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         set_translator(self.translator)
         status = 1
         try:
-            status = await handlers.dispatch(self, self._command, self._door.login.container)
+            status = await handlers.dispatch(self, self._command, self._connection.container)
         except asyncio.CancelledError:
             status = 1
         except Exception:

@@ -101,6 +101,7 @@ class Field(Container):
             yield self._input_class(
                 self._initial,
                 paste=self._paste,
+                complain=self.object_to,
                 placeholder=self._placeholder,
                 password=self._secret,
                 compact=True,

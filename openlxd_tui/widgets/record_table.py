@@ -90,6 +90,21 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
             """The table."""
             return self.table
 
+    class ColumnsWanted(Message):
+        """Somebody wants to choose the columns: the page asks, since tables know no dialogs."""
+
+        def __init__(self, table: RecordTable[Any], titles: Sequence[tuple[str, str]], shown: set[str]) -> None:
+            super().__init__()
+            self.table = table
+            self.titles = titles
+            """Key and title of each column that can be hidden."""
+            self.shown = shown
+
+        @property
+        def control(self) -> RecordTable[Any]:
+            """The table."""
+            return self.table
+
     def __init__(
         self,
         columns: Sequence[Column[T]],
@@ -340,15 +355,14 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
 
     def action_columns(self) -> None:
         """Choose which columns are shown, as far as there is room for them."""
-        from openlxd_tui.screens.choose_columns import ColumnsDialog
-
-        def apply(shown: set[str]) -> None:
-            self._show_columns(shown)
-            self.post_message(self.Arranged(self))
-
         hideable = self._hideable()
         shown = {column.key for column in hideable} - self._layout.hidden
-        self.app.push_screen(ColumnsDialog([(c.key, c.title) for c in hideable], shown, apply))
+        self.post_message(self.ColumnsWanted(self, [(c.key, c.title) for c in hideable], shown))
+
+    def show_columns(self, shown: set[str]) -> None:
+        """Show these of the columns that can be hidden, as the person chose."""
+        self._show_columns(shown)
+        self.post_message(self.Arranged(self))
 
     async def _on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
 from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
 from openlxd_tui.formatting import Cell
+from openlxd_tui.session import Session, session_of
 from openlxd_tui.widgets.paint import fit, strip_of
 from openlxd_tui.widgets.wrap import wrap
-
-if TYPE_CHECKING:
-    from openlxd_tui.app import OpenLXDApp
 
 
 class TextBar(Widget):
@@ -24,9 +20,9 @@ class TextBar(Widget):
     GROUND = "ox-raised"
 
     @property
-    def session(self) -> OpenLXDApp:
-        """The app, by its own type."""
-        return cast("OpenLXDApp", self.app)
+    def session(self) -> Session:
+        """The session that this belongs to."""
+        return session_of(self)
 
     def pieces(self, width: int) -> Cell:
         """What stands on the line."""

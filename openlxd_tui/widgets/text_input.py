@@ -40,9 +40,16 @@ def prose(text: str) -> str:
 class TextInput(Input):
     """Textual's Input takes the first line of a paste and drops the rest, and drops all of it past the length."""
 
-    def __init__(self, *arguments: Any, paste: Paste = one_line, **options: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        paste: Paste = one_line,
+        complain: Callable[[str], None] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(*arguments, **options)
         self._paste = paste
+        self._complain = complain  # shows why something was not taken; None shows a toast
 
     def validate_placeholder(self, text: str) -> str:
         """Where colours cannot tell an example from a value, marks do."""
@@ -81,11 +88,8 @@ class TextInput(Input):
 
     def refuse(self, message: Message) -> None:
         """Say why something was not taken: beside the field, or as a toast where there is no field around it."""
-        from openlxd_tui.widgets.field import Field
-
-        field = next((node for node in self.ancestors if isinstance(node, Field)), None)
-        if field is not None:
-            field.object_to(sentence(message))
+        if self._complain is not None:
+            self._complain(sentence(message))
         else:
             self.app.notify(sentence(message), severity="warning")
 

@@ -266,7 +266,7 @@ async def test_whoever_changes_their_password_stays_and_their_other_sessions_go(
         await here.shows("ready alice")
         await there.shows("ready alice")
         own = mine.get_extra_info("sockname")
-        [actor] = [d._actor.result() for d in rig.console._doors if d._conn.get_extra_info("peername") == own]
+        [actor] = [d._actor.result() for d in rig.console._connections if d._conn.get_extra_info("peername") == own]
         await rig.core.accounts.change_password(actor, PASSWORD, "another password")
         await there.shows("password of this account was changed", timeout=2)
         await there.closes(timeout=2)

@@ -118,7 +118,7 @@ async def line_to(port: int, *, rate: float, delay: float) -> AsyncIterator[int]
 
 def session_of(rig: Rig) -> Any:
     """The one session there is."""
-    [session] = [session for door in rig.console._doors for session in door.sessions]
+    [session] = [session for connection in rig.console._connections for session in connection.sessions]
     return session
 
 

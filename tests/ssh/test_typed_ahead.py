@@ -22,9 +22,9 @@ from openlxd_tui.screens.containers.create import CreateForm
 from openlxd_tui.screens.containers.page import ContainersPage
 from openlxd_tui.screens.containers.resize import ResizeForm
 from openlxd_tui.screens.containers.snapshots import SnapshotsPage
+from openlxd_tui.screens.dialog import Dialog
 from openlxd_tui.screens.help import HelpPage
 from openlxd_tui.screens.images.page import ImagesPage
-from openlxd_tui.screens.page import Dialog
 from openlxd_tui.screens.users.page import UsersPage
 from openlxd_tui.ssh.apps import make_console_app
 from openlxd_tui.terminal import driver
@@ -67,7 +67,7 @@ def slow_down(monkeypatch: pytest.MonkeyPatch, service: Any, seconds: float) -> 
 
 def app_of(rig: Rig) -> Any:
     """The app of the one session there is."""
-    [session] = [session for door in rig.console._doors for session in door.sessions]
+    [session] = [session for connection in rig.console._connections for session in connection.sessions]
     return session._app
 
 

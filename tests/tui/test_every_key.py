@@ -18,7 +18,8 @@ from openlxd_core.domain.errors import Conflict, LxdUnavailable, Message, OpenLX
 from openlxd_core.domain.feed import LxdState
 from openlxd_core.domain.operation import Kind
 from openlxd_tui.app import OpenLXDApp
-from openlxd_tui.screens.page import Dialog, Page
+from openlxd_tui.screens.dialog import Dialog
+from openlxd_tui.screens.page import Page
 from tests.tui.conftest import MakeApp
 from tests.tui.fake_images import NOW
 from tests.tui.fakes import ADMIN, ALICE, ROOT, FakeCore, FakeShell, container, operation, user

@@ -15,7 +15,7 @@ from openlxd_tui.app import OpenLXDApp
 from openlxd_tui.screens.confirm import Confirm, TypeToConfirm
 from openlxd_tui.screens.containers.create import CreateForm
 from openlxd_tui.screens.palette import Palette
-from openlxd_tui.ssh.apps import app_environment, paint_true_colours
+from openlxd_tui.terminal.app_colours import app_environment, paint_true_colours
 from openlxd_tui.terminal.capabilities import judge_terminal, recolour
 from openlxd_tui.theme import DARK, LIGHT
 from openlxd_tui.widgets.pick_list import PickList

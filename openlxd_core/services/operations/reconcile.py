@@ -30,7 +30,7 @@ from openlxd_core.lxd.gateway import (
     LxdEvent,
     LxdGateway,
 )
-from openlxd_core.services.failed_creates import is_not_ours
+from openlxd_core.services.operations.failed_creates import is_not_ours
 from openlxd_core.services.operations.kinds.instances import find_instance
 from openlxd_core.services.operations.runner import Runner
 from openlxd_core.services.operations.store import Operations

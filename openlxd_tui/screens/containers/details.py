@@ -10,6 +10,7 @@ from openlxd_core.domain.text import clean
 from openlxd_core.domain.units import format_bytes, format_mib
 from openlxd_core.i18n import N_, _
 from openlxd_tui.formatting import Cell, address, age, bar, load_role, moment, sentence, stage_word, state_cell
+from openlxd_tui.session import session_of
 from openlxd_tui.widgets.pane import Fact, Pane
 
 
@@ -66,7 +67,7 @@ class Details(Pane):
         lines: list[Cell] = []
         if container.suspended_reason:
             lines.append(((clean(container.suspended_reason, 500), "warn"),))
-        if self.app.actor.is_admin and container.suspended_at is not None:  # type: ignore[attr-defined]
+        if session_of(self).actor.is_admin and container.suspended_at is not None:
             who = clean(container.suspended_by, 100)
             told = _(N_("by {name}, {date}")).format(name=who, date=moment(container.suspended_at))
             lines.append(((told, "quiet"),))
@@ -79,7 +80,7 @@ class Details(Pane):
     def _facts(self, container: Container) -> list[Fact]:
         usage = self._usage
         facts: list[Fact] = []
-        if self.app.actor.is_admin:  # type: ignore[attr-defined]
+        if session_of(self).actor.is_admin:
             facts.append((N_("Owner"), ((clean(container.owner, 32) or "–", "text"),)))
         facts += [(N_("IPv4"), address(container.ipv4)), (N_("IPv6"), address(container.ipv6))]
         cores: Cell = ((str(container.cpu), "text"),)

@@ -36,13 +36,13 @@ from openlxd_tui.ssh.commands.parser import (
 from openlxd_tui.terminal.relay import RESET_TERMINAL, Relay, escape_filter_for
 
 if TYPE_CHECKING:
-    from openlxd_tui.ssh.session import ConsoleSession
+    from openlxd_tui.ssh.protocols import CommandSession
 
 _WAIT_SECONDS_MAX = 86_400.0
 BROKEN = Message(N_("An internal error ended this session. Connect again."))
 
 
-async def dispatch(session: ConsoleSession, line: str | None, container: str) -> int:
+async def dispatch(session: CommandSession, line: str | None, container: str) -> int:
     """Do what a session was opened for, and return its exit status."""
     json = bool(line) and not container and wants_json(line or "", COMMANDS)
     try:
@@ -66,7 +66,7 @@ async def dispatch(session: ConsoleSession, line: str | None, container: str) ->
 
 
 def _say_failure(
-    session: ConsoleSession, json: bool, code: str, message: Message, fields: Mapping[str, Message] | None = None
+    session: CommandSession, json: bool, code: str, message: Message, fields: Mapping[str, Message] | None = None
 ) -> None:
     """One sentence on standard error, or REST's failure on standard output, where a program reads the answer."""
     if json:
@@ -75,7 +75,7 @@ def _say_failure(
         session.say_error(clean(message.text(_)))
 
 
-async def _nothing_asked(session: ConsoleSession) -> int:
+async def _nothing_asked(session: CommandSession) -> int:
     if not session.has_terminal:
         session.say(overview(COMMANDS))
         return exits.DONE
@@ -89,7 +89,7 @@ async def _nothing_asked(session: ConsoleSession) -> int:
     return await session.run_app()
 
 
-async def _run_line(session: ConsoleSession, line: str) -> int:
+async def _run_line(session: CommandSession, line: str) -> int:
     words = split(line)
     name = words[0] if words else ""
     command = COMMANDS.get(name)
@@ -117,7 +117,7 @@ async def _run_line(session: ConsoleSession, line: str) -> int:
 # what the commands do
 
 
-async def _help(session: ConsoleSession, words: Words) -> int:
+async def _help(session: CommandSession, words: Words) -> int:
     if words.rest:
         return _explain(session, words.rest[0], words.json)
     if words.json:
@@ -127,7 +127,7 @@ async def _help(session: ConsoleSession, words: Words) -> int:
     return exits.DONE
 
 
-def _explain(session: ConsoleSession, name: str, json: bool) -> int:
+def _explain(session: CommandSession, name: str, json: bool) -> int:
     command = COMMANDS.get(name)
     if command is None:
         raise UsageError(
@@ -140,7 +140,7 @@ def _explain(session: ConsoleSession, name: str, json: bool) -> int:
     return exits.DONE
 
 
-async def _whoami(session: ConsoleSession, words: Words) -> int:
+async def _whoami(session: CommandSession, words: Words) -> int:
     actor = session.actor
     if words.json:
         _print_json(session, shapes.user(await session.core.accounts.get(actor)))
@@ -149,7 +149,7 @@ async def _whoami(session: ConsoleSession, words: Words) -> int:
     return exits.DONE
 
 
-async def _list(session: ConsoleSession, words: Words) -> int:
+async def _list(session: CommandSession, words: Words) -> int:
     containers = await session.core.containers.list(session.actor)
     if words.json:
         _print_json(session, [shapes.container(container) for container in containers])
@@ -172,7 +172,7 @@ def _state(container: Container) -> str:
     return f"{container.status.value} ({_('suspended')})" if container.suspended else container.status.value
 
 
-async def _info(session: ConsoleSession, words: Words) -> int:
+async def _info(session: CommandSession, words: Words) -> int:
     container = await session.core.containers.get(session.actor, words.rest[0])
     record = shapes.container(container)
     if words.json:
@@ -182,8 +182,8 @@ async def _info(session: ConsoleSession, words: Words) -> int:
     return exits.DONE
 
 
-def _power(verb: str) -> Callable[[ConsoleSession, Words], Awaitable[int]]:
-    async def run(session: ConsoleSession, words: Words) -> int:
+def _power(verb: str) -> Callable[[CommandSession, Words], Awaitable[int]]:
+    async def run(session: CommandSession, words: Words) -> int:
         act = getattr(session.core.containers, verb)
         options = {"force": True} if "force" in words.flags else {}
         return await _follow(session, words, await act(session.actor, words.rest[0], **options))
@@ -191,7 +191,7 @@ def _power(verb: str) -> Callable[[ConsoleSession, Words], Awaitable[int]]:
     return run
 
 
-async def _create(session: ConsoleSession, words: Words) -> int:
+async def _create(session: CommandSession, words: Words) -> int:
     operation = await session.core.containers.create(
         session.actor,
         words.rest[0],
@@ -203,7 +203,7 @@ async def _create(session: ConsoleSession, words: Words) -> int:
     return await _follow(session, words, operation)
 
 
-async def _resize(session: ConsoleSession, words: Words) -> int:
+async def _resize(session: CommandSession, words: Words) -> int:
     wanted = {key: words.options[key] for key in ("cpu", "memory", "disk") if key in words.options}
     if not wanted:
         raise UsageError(_("Usage: {usage}").format(usage=COMMANDS["resize"].usage))
@@ -211,7 +211,7 @@ async def _resize(session: ConsoleSession, words: Words) -> int:
     return await _follow(session, words, operation)
 
 
-async def _wait(session: ConsoleSession, words: Words) -> int:
+async def _wait(session: CommandSession, words: Words) -> int:
     name = words.rest[0]
     seconds = _seconds(words.options.get("timeout", "600"))
     container = await session.core.containers.get(session.actor, name)
@@ -223,7 +223,7 @@ async def _wait(session: ConsoleSession, words: Words) -> int:
     return exits.DONE
 
 
-async def _follow(session: ConsoleSession, words: Words, operation: Operation) -> int:
+async def _follow(session: CommandSession, words: Words, operation: Operation) -> int:
     """Wait for what was begun, unless the caller does not want to."""
     waited = "no-wait" not in words.flags
     if waited:
@@ -232,7 +232,7 @@ async def _follow(session: ConsoleSession, words: Words, operation: Operation) -
     return _outcome(session, words, operation, waited=waited)
 
 
-def _outcome(session: ConsoleSession, words: Words, operation: Operation, *, waited: bool) -> int:
+def _outcome(session: CommandSession, words: Words, operation: Operation, *, waited: bool) -> int:
     """Print how ``operation`` stands; the exit status."""
     timed_out = waited and not operation.ended
     if operation.status in (OperationStatus.FAILED, OperationStatus.CANCELLED):
@@ -254,15 +254,15 @@ def _outcome(session: ConsoleSession, words: Words, operation: Operation, *, wai
     return exits.TIMED_OUT if timed_out else exits.DONE
 
 
-async def _shell(session: ConsoleSession, words: Words) -> int:
+async def _shell(session: CommandSession, words: Words) -> int:
     return await _in_container(session, words.rest[0], None)
 
 
-async def _exec(session: ConsoleSession, words: Words) -> int:
+async def _exec(session: CommandSession, words: Words) -> int:
     return await _in_container(session, words.rest[0], words.rest[1:])
 
 
-async def _in_container(session: ConsoleSession, name: str, argv: Sequence[str] | None) -> int:
+async def _in_container(session: CommandSession, name: str, argv: Sequence[str] | None) -> int:
     """Join the session with a shell or a command in a container; its exit status is ours."""
     terminal = session.size if session.has_terminal else None
     command = await session.core.consoles.open(
@@ -295,7 +295,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _print_json(session: ConsoleSession, value: Any) -> None:
+def _print_json(session: CommandSession, value: Any) -> None:
     session.say(shapes.encode(value))
 
 

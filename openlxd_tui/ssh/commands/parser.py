@@ -13,7 +13,7 @@ from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, _
 
 if TYPE_CHECKING:
-    from openlxd_tui.ssh.session import ConsoleSession
+    from openlxd_tui.ssh.protocols import CommandSession
 
 _COMMAND_MAX = 64 * 1024
 _HELP = ("--help", "-h")
@@ -57,7 +57,7 @@ class Words:
 class Command:
     """One line of the table of commands."""
 
-    run: Callable[[ConsoleSession, Words], Awaitable[int]]
+    run: Callable[[CommandSession, Words], Awaitable[int]]
     usage: str
     about: str
     arguments: tuple[int, int]
