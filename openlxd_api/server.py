@@ -65,7 +65,7 @@ class _Handler(RequestHandler):
             raise ConnectionError("the answer has begun already")
         if status >= 500:
             log.error("a bug ended a connection", exc_info=exc)
-        text = "This request cannot be read." if status < 500 else "Something went wrong on our side."
+        text = "This request cannot be read." if status < 500 else "Internal error."
         code = "bad_request" if status < 500 else "internal_error"
         response = web.Response(
             status=status,

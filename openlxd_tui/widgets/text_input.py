@@ -75,7 +75,7 @@ class TextInput(Input):
         if self.max_length and len(self.value) - (end - start) + len(text) > self.max_length:
             self.refuse(
                 Message(
-                    N_("What you pasted is too long: at most {limit} characters fit here. Nothing was pasted."),
+                    N_("What you pasted is too long: at most {limit} characters are allowed. Nothing was pasted."),
                     {"limit": self.max_length},
                 )
             )

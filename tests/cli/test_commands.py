@@ -388,7 +388,7 @@ def test_a_new_accounts_key_is_printed_once(openlxd: Openlxd) -> None:
     ran = openlxd("user", "add", "alice", "--password-stdin", stdin=PASSWORD)
     assert ran.code == exits.DONE
     assert len(ran.out.strip()) == 64
-    assert "shown this once" in ran.err
+    assert "shown only once" in ran.err
     made = openlxd("user", "add", "bob", "--password-stdin", "--json", stdin=PASSWORD).data
     assert len(made["api_key"]) == 64
     listed = openlxd("user", "list", "--json")

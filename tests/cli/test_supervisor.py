@@ -84,7 +84,7 @@ async def test_what_served_is_back_at_once_however_often_it_is_killed() -> None:
         os.kill(pid, signal.SIGKILL)
         await eventually(lambda: child._served_since not in (None, served), "serves again", 30)  # noqa: B023
     assert len(up.said) == 8
-    assert all("starts again in 0.5 s" in line or line.endswith("starts again.") for line in up.said), up.said
+    assert all("restarting in 0.5 s" in line or line.endswith("restarting.") for line in up.said), up.said
     os.kill(os.getpid(), signal.SIGTERM)
     assert await asyncio.wait_for(up.task, 20)
 

@@ -111,7 +111,7 @@ async def test_a_resize_reaches_lxd_and_the_quota(core: Core, alice: Actor, lxd:
     assert (await core.quotas.get(alice)).used == Quota(1, 2, 1024, 5120, 0, 0)
     with pytest.raises(ValidationFailed, match="shrink"):
         await core.containers.resize(alice, "web1", disk="1GiB")
-    with pytest.raises(QuotaExceeded, match="3 CPUs asked, 2 left of your 4"):
+    with pytest.raises(QuotaExceeded, match="3 CPUs requested, 2 left of your 4"):
         await core.containers.resize(alice, "web1", cpu=5)
     with pytest.raises(ValidationFailed):
         await core.containers.resize(alice, "web1", memory="2 bananas")
@@ -172,7 +172,7 @@ async def test_concurrent_creates_cannot_pass_the_quota_together(core: Core, lxd
 async def test_what_is_past_the_quota_is_refused_with_the_figures(core: Core, alice: Actor) -> None:
     """Asked, left and limit are named; nothing is reserved."""
     for wish, text in (
-        ({"cpu": 5}, "5 CPUs asked, 4 left of your 4"),
+        ({"cpu": 5}, "5 CPUs requested, 4 left of your 4"),
         ({"memory": "5GiB"}, "5 GiB of memory requested, 4 GiB left"),
         ({"disk": "100GiB"}, "100 GiB of disk requested, 40 GiB left"),
     ):
@@ -266,7 +266,7 @@ async def test_an_admin_sees_and_works_everybodys(core: Core, alice: Actor, bob:
     operation = await finish(core, await core.containers.create(root, "b2", IMAGE, 1, 256, 1024, owner="bob"))
     assert (await core.containers.get(bob, "b2")).owner == "bob"
     assert operation.actor == "boss"
-    with pytest.raises(ValidationFailed, match="whose"):
+    with pytest.raises(ValidationFailed, match="account that will own"):
         await core.containers.create(local_admin(), "x1", IMAGE, 1, 256, 1024)
     with pytest.raises(NotFound):
         await core.containers.create(alice, "x1", IMAGE, 1, 256, 1024, owner="bob")
@@ -287,7 +287,7 @@ async def test_one_operation_at_a_time(core: Core, alice: Actor, lxd: FaultyLxd)
 async def test_wrong_states_are_named(core: Core, alice: Actor) -> None:
     """Pausing what is stopped, retrying what runs, a shell where nothing runs: a sentence each."""
     await create(core, alice)
-    with pytest.raises(Conflict, match="tried again"):
+    with pytest.raises(Conflict, match="can be retried"):
         await core.containers.retry(alice, "web1")
     await finish(core, await core.containers.stop(alice, "web1"))
     for call in (core.containers.pause(alice, "web1"), core.containers.resume(alice, "web1")):

@@ -115,7 +115,7 @@ def test_a_quota_names_what_is_missing() -> None:
     """The message says what was asked, what is left and what the limit is."""
     quota, used = Quota(2, 4, 4096, 10240, 0, 0), Quota(1, 3, 1024, 5120, 0, 0)
     check_fits(quota, used, Quota(1, 1, 1024, 1024, 0, 0))
-    with pytest.raises(QuotaExceeded, match="2 CPUs asked, 1 left of your 4"):
+    with pytest.raises(QuotaExceeded, match="2 CPUs requested, 1 left of your 4"):
         check_fits(quota, used, Quota(1, 2, 1024, 1024, 0, 0))
     with pytest.raises(QuotaExceeded, match="4 GiB of memory requested, 3 GiB left of your 4 GiB"):
         check_fits(quota, used, Quota(1, 1, 4096, 1024, 0, 0))

@@ -245,7 +245,7 @@ async def test_a_full_disk_is_said_before_anything_is_fetched(
     ended = await run_import(core)
     assert ended.status is OperationStatus.FAILED
     assert ended.error is not None
-    assert "enough room" in ended.error.text()
+    assert "enough space" in ended.error.text()
     assert server.asked[server.path(ROOT.format(NEW), NEW)] == 0
     assert leftovers(core) == []
 
@@ -277,7 +277,7 @@ async def test_a_disk_that_fills_up_on_the_way_is_said_so(core: Core, monkeypatc
     ended = await run_import(core)
     assert ended.status is OperationStatus.FAILED
     assert ended.error is not None
-    assert "enough room" in ended.error.text()
+    assert "enough space" in ended.error.text()
     assert leftovers(core) == []
 
 
@@ -388,7 +388,7 @@ async def test_a_tenants_images_have_a_bound(tmp_path: Path, server: ImageServer
     server.add("fedora", "40", metadata=metadata("f"), squashfs=noise(1_100_000))
     async with open_core(make_settings(tmp_path, images_url=server.url, tenant_images="1MiB"), lxd=lxd) as core:
         alice = await add_user(core, "alice")
-        with pytest.raises(QuotaExceeded, match="left of the 1MiB"):
+        with pytest.raises(QuotaExceeded, match="1 MiB of the 1MiB for your images is left"):
             await core.images.import_image(alice, "fedora40")
         for name in ("alpine319", "debian12"):
             assert (await run_import(core, alice, name)).status is OperationStatus.DONE

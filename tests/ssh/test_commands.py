@@ -41,7 +41,7 @@ MISTAKES = [
     ("$(id)", 2, "There is no command"),
     ("'", 2, "quotes"),
     ("info", 2, "Usage: info NAME"),
-    ("list --what", 2, "does not take --what"),
+    ("list --what", 2, "does not accept --what"),
     ("info nosuch", 3, "nosuch"),
     ("start", 2, "Usage: start NAME"),
     ("help nosuch", 2, "There is no command “nosuch”"),
@@ -53,7 +53,7 @@ MISTAKES = [
     ("create web2 nosuch/1", 2, ""),
     ("resize web1", 2, "Usage: resize NAME"),
     ("resize web1 --disk 512MiB", 2, "not shrink"),
-    ("resize web1 --cpu 99", 5, "98 CPUs asked"),
+    ("resize web1 --cpu 99", 5, "98 CPUs requested"),
     ("retry web1", 6, "could not be created"),
 ]
 
@@ -168,7 +168,7 @@ async def test_a_wait_that_runs_out_of_time_says_so(rig: Rig) -> None:
         assert (await alice.run("stop web1")).exit_status == 0
         late = await alice.run("start web1 --timeout 0.2")
         assert (late.exit_status, late.stdout) == (124, "")
-        assert "web1: still under way" in late.stderr
+        assert "web1: still in progress" in late.stderr
         late = await alice.run("wait web1 --timeout 0.1 --json")
         assert (late.exit_status, json.loads(late.stdout)["status"]) == (124, "running")
         busy = await alice.run("stop web1 --no-wait")

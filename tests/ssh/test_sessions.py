@@ -138,7 +138,7 @@ async def test_one_crash_is_one_sessions(rig: Rig, caplog: pytest.LogCaptureFixt
         screen = await open_screen(connection)
         await screen.shows("ready")
         screen.type(b"x")
-        await screen.shows("Something went wrong")
+        await screen.shows("An internal error ended this session")
         assert await screen.closes() == 1
         assert b"not to be printed" not in screen.seen
         await neighbour.into_field(b"hello")

@@ -287,7 +287,7 @@ async def test_a_hung_lxd_does_not_eat_the_keyboard(rig: Rig, monkeypatch: pytes
         screen = await at_home(rig, connection)
         monkeypatch.setattr(rig.core.images, "list", hangs)
         screen.type(b"nqqq")
-        await screen.reads("dropped")
+        await screen.reads("discarded")
         screen.type(b"?")
         await on_screen(rig, HelpPage)
         answer.set()

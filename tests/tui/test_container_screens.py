@@ -56,7 +56,7 @@ async def test_a_snapshot_is_taken_restored_and_deleted(core: FakeCore, make_app
         core.finish(next(iter(core.under_way.values())))
         await until(pilot, lambda: "● ready" in screen_text(app) and "Snapshot ok of web1 was taken." in toasts(app))
         await pilot.press("r")
-        await until(pilot, lambda: "Put web1 back to ok?" in screen_text(app))
+        await until(pilot, lambda: "Restore web1 to snapshot ok?" in screen_text(app))
         await pilot.press("y")
         await until(pilot, lambda: core.calls[-1] == ("restore", "web1", "ok"))
         await until(pilot, lambda: core.under_way["op-web1-restore"])
@@ -93,7 +93,7 @@ async def test_a_container_that_goes_takes_its_snapshots_screen_along(core: Fake
         del core.rows["web1"]
         core.feed.send("container", "deleted", "web1")
         await until(pilot, lambda: isinstance(app.screen, ContainersPage))
-        assert toasts(app) == ["web1 is gone."]
+        assert toasts(app) == ["web1 no longer exists."]
 
 
 async def test_reinstalling_wants_the_name_typed(core: FakeCore, make_app: MakeApp) -> None:

@@ -131,7 +131,7 @@ MOMENTS: dict[str, Moment] = {
     "users-none": Moment(lambda core: core.users.clear(), ("5",), actor=ADMIN, shows="No accounts yet."),
     "users-active": Moment(accounts(AccountStatus.ACTIVE), ("5",), actor=ADMIN, shows="alice@", everywhere=True),
     "users-suspended": Moment(accounts(AccountStatus.SUSPENDED), ("5",), actor=ADMIN, shows="alice@"),
-    "unmanaged-none": Moment(nothing, ("u",), actor=ADMIN, shows="Every instance of LXD", everywhere=True),
+    "unmanaged-none": Moment(nothing, ("u",), actor=ADMIN, shows="Every LXD instance", everywhere=True),
     "unmanaged-one": Moment(stray, ("u",), actor=ADMIN, shows="jenkins"),
 }
 

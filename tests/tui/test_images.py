@@ -127,7 +127,7 @@ async def test_the_details_tell_everything(stocked: FakeCore, make_app: MakeApp)
             assert words in text, words
         await pilot.press("u")
         page.offers.seek("debian/10")
-        await until(pilot, lambda: "No image server publishes it any more." in screen_text(app))
+        await until(pilot, lambda: "No image server offers it." in screen_text(app))
         assert "Its security updates ended on" in screen_text(app)
 
 
@@ -347,7 +347,7 @@ async def test_a_stale_catalogue_says_so(stocked: FakeCore, make_app: MakeApp) -
     ("servers", "state", "words"),
     [
         ([], CatalogueState(None, False, "", 0), "The operator sets one with OPENLXD_IMAGES_URL."),
-        (["https://a.example"], CatalogueState(None, True, "It does not answer.", 0), "^r  asks again"),
+        (["https://a.example"], CatalogueState(None, True, "It does not answer.", 0), "^r  refreshes"),
     ],
     ids=["no server", "server away"],
 )
@@ -396,7 +396,7 @@ async def test_publishing_names_the_image(core: FakeCore, make_app: MakeApp) -> 
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "web1" in screen_text(app))
         await pilot.press("P")
-        await until(pilot, lambda: "Image of web1" in screen_text(app))
+        await until(pilot, lambda: "Create an image from web1" in screen_text(app))
         await pilot.press(*"mine", "enter")
         await until(pilot, lambda: core.calls == [("publish", "web1", "mine", None)])
         await until(pilot, lambda: "Creating the image" in screen_text(app))

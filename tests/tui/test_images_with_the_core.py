@@ -72,7 +72,7 @@ async def test_an_image_is_imported_watched_used_and_deleted(core: Core, server:
         theirs.offers.seek("alpine/3.19")
         await until(watcher, lambda: theirs.image is not None and list(theirs.image.users) == ["web1"])
         await watcher.press("d")
-        await until(watcher, lambda: "made from it: web1" in screen_text(other))
+        await until(watcher, lambda: "created from it: web1" in screen_text(other))
         await watcher.press(*"alpine/3.19", "enter")
         await until(watcher, lambda: theirs.offer is not None and not theirs.offer.held)
     assert await core.images.overview(boss) == []
@@ -126,8 +126,8 @@ async def test_snapshots_and_an_image_of_one(core: Core) -> None:
         await until(
             pilot,
             lambda: (
-                "Image private/alice/mine was made from web1." in toasts(app)
-                or "Image alice/mine was made from web1." in toasts(app)
+                "Image private/alice/mine was created from web1." in toasts(app)
+                or "Image alice/mine was created from web1." in toasts(app)
             ),
         )
         await pilot.press("3")

@@ -80,7 +80,7 @@ class ImageDetails(Pane):
         if offer is not None and offer.hidden:
             words.append(((_(N_("⊘ Hidden from tenants.")), "warn"),))
         if offer is not None and not offer.published:
-            words.append(((_(N_("No image server publishes it any more.")), "warn"),))
+            words.append(((_(N_("No image server offers it.")), "warn"),))
         if offer is not None and not offer.native:
             text = _(N_("It is built for {architecture}. This host cannot run it."))
             words.append(((text.format(architecture=clean(offer.architecture, 20)), "warn"),))
