@@ -1,7 +1,7 @@
-"""The session as screens and widgets know it: what the app offers them, so that none of them imports the app.
+"""The Protocol of a console session: what the app offers screens and widgets, so that none of them imports the app.
 
 :class:`~openlxd_tui.app.OpenLXDApp` imports every screen to open it. A screen that imported the app, be it for its type
-alone, would close the circle, and no part of the console could be read or tested without all the others.
+alone, would be an import cycle, and no part of the console could be read or tested without all the others.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Session(Protocol):
 
     @property
     def core(self) -> Core:
-        """The product; every call takes the actor first."""
+        """The services; every call takes the actor first."""
 
     @property
     def actor(self) -> Actor:
-        """Who is signed in."""
+        """The account that is signed in, or the local administrator."""
 
     @property
     def host(self) -> str:
@@ -40,7 +40,7 @@ class Session(Protocol):
 
     @property
     def ssh(self) -> SshAddress:
-        """How this console is reached by ssh, for examples."""
+        """User, host and port of this console for `ssh`, shown in examples."""
 
     @property
     def preferences(self) -> Preferences:
@@ -54,7 +54,7 @@ class Session(Protocol):
     def idle_seconds(self) -> float:
         """Seconds since the last key press."""
 
-    # Telling the person something
+    # Messages
 
     @property
     def notify(self) -> Notify:
@@ -69,7 +69,7 @@ class Session(Protocol):
     def forget_typed(self) -> None:
         """Drop the keys typed ahead: what they were meant for did not come."""
 
-    # Going somewhere
+    # Navigation
 
     def go(self, name: str) -> None:
         """Show a page by its name (``containers``, ``images`` …)."""
@@ -89,7 +89,7 @@ class Session(Protocol):
     async def step_into(self, name: str) -> ShellResult:
         """Lend the terminal to the shell of container ``name`` until that ends."""
 
-    # What there is
+    # Pages and records
 
     def pages(self) -> list[tuple[str, str, str]]:
         """Key, name and title of each page that this actor may open."""

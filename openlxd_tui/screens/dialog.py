@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class Dialog(ModalScreen[Result], inherit_bindings=False):
-    """A question in front of a screen. Esc takes it away with None."""
+    """A modal question over a page. Esc closes it with the result None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", N_("Back")),
@@ -28,5 +28,5 @@ class Dialog(ModalScreen[Result], inherit_bindings=False):
         return session_of(self)
 
     def action_cancel(self) -> None:
-        """Away, with nothing done."""
+        """Close the dialog without doing anything."""
         self.dismiss(None)

@@ -58,7 +58,7 @@ class Page(Screen[None], inherit_bindings=False):
 
     @on(RecordTable.ColumnsWanted)
     def choose_columns(self, message: RecordTable.ColumnsWanted) -> None:
-        """The person wants to choose the columns of a table."""
+        """Open the dialog in which the columns of a table are chosen."""
         self.app.push_screen(ColumnsDialog(message.titles, message.shown, message.table.show_columns))
 
     def retranslate(self) -> None:
@@ -68,7 +68,7 @@ class Page(Screen[None], inherit_bindings=False):
         self.refresh(layout=True)
 
     def why_not(self, action: str, parameters: tuple[object, ...]) -> Message:
-        """Why an action of this screen is not offered just now, for whoever presses its key all the same."""
+        """Why an action of this screen is not offered just now, shown when its key is pressed anyway."""
         return NOT_NOW
 
     def action_scroll_details(self, by: int) -> None:
@@ -87,4 +87,4 @@ class Page(Screen[None], inherit_bindings=False):
         self.hear(message.change)
 
     def hear(self, change: Change) -> None:
-        """A change of the core; by default nobody here cares."""
+        """React to a change of the core; does nothing unless a page overrides it."""

@@ -64,13 +64,13 @@ class ConnectionHost(SessionHost, Protocol):
 
     @property
     def limits(self) -> LoginLimits:
-        """What strangers and tenants may open at once, counted over all connections."""
+        """The limits on unauthenticated connections and on each tenant's sessions, counted over all connections."""
 
     def remember(self, connection: SshServer) -> None:
-        """Somebody has signed in."""
+        """Register a connection whose account has signed in, to end it when the account is suspended."""
 
     def forget(self, connection: SshServer) -> None:
-        """A connection is over."""
+        """Unregister a closed connection, whether or not its account had signed in."""
 
 
 class SshServer(asyncssh.SSHServer):

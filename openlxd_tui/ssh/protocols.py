@@ -1,4 +1,4 @@
-"""What the parts of the SSH server know each other by, so that their modules import in one direction only.
+"""Protocols between the parts of the SSH server, so that their modules import in one direction only.
 
 ``protocols <- apps, commands <- session <- auth <- server`` (read "<-" as "is imported by"). The server holds
 connections, a connection holds sessions, a session runs an app or a command; each also has to reach back, and does so
@@ -23,16 +23,20 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class CommandSession(Terminal, Protocol):
-    """A session as a command knows it: who asks, where the answer goes, and what terminal there is."""
+class SignedInTerminal(Terminal, Protocol):
+    """The terminal of a session whose account has signed in."""
 
     @property
     def core(self) -> Core:
-        """The product."""
+        """The services; every call takes the actor first."""
 
     @property
     def actor(self) -> Actor:
-        """Who is signed in."""
+        """The account that is signed in."""
+
+
+class CommandSession(SignedInTerminal, Protocol):
+    """A session as commands see it: the account, where output goes, and the terminal if there is one."""
 
     @property
     def has_terminal(self) -> bool:
@@ -55,16 +59,8 @@ class CommandSession(Terminal, Protocol):
         """Run the console's app on the terminal until it ends; the exit status."""
 
 
-class AppSession(Terminal, Protocol):
-    """A session as the app on its terminal knows it."""
-
-    @property
-    def core(self) -> Core:
-        """The product."""
-
-    @property
-    def actor(self) -> Actor:
-        """Who is signed in."""
+class AppSession(SignedInTerminal, Protocol):
+    """A session as the app on its terminal sees it."""
 
     @property
     def translator(self) -> Translator:
@@ -83,18 +79,18 @@ class AppSession(Terminal, Protocol):
 
 
 class SessionConnection(Protocol):
-    """A connection as its sessions know it."""
+    """A connection as its sessions see it."""
 
     @property
     def container(self) -> str:
         """The container that every session of the connection goes to (``openlxd+web1@host``), or an empty string."""
 
     def session_closed(self, session: Any) -> None:
-        """One session is over."""
+        """Remove a closed session from the connection."""
 
 
 class SessionTimes(Protocol):
-    """Takes note of when sessions begin and end, to free memory at a good moment."""
+    """Records when sessions begin and end, to time the garbage collector's rounds by it."""
 
     def began(self, session: object) -> None:
         """A session has opened."""
@@ -104,7 +100,7 @@ class SessionTimes(Protocol):
 
 
 class SessionHost(Protocol):
-    """The server as its sessions know it."""
+    """The server as its sessions see it."""
 
     @property
     def core(self) -> Core:
@@ -112,7 +108,7 @@ class SessionHost(Protocol):
 
     @property
     def make_app(self) -> Callable[[Any], Any]:
-        """Makes the app of a session."""
+        """Creates the app of a session."""
 
     @property
     def slow_seconds(self) -> float:
@@ -123,4 +119,4 @@ class SessionHost(Protocol):
         """Frees what ended sessions leave."""
 
     def keep(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        """A task that the server holds on to until it is done."""
+        """Start a task and keep a reference to it until it is done; asyncio alone holds only a weak one."""

@@ -195,11 +195,11 @@ class SshConsole:
         return task
 
     def remember(self, connection: SshServer) -> None:
-        """An account has signed in."""
+        """Register a connection whose account has signed in, to end it when the account is suspended."""
         self._connections.add(connection)
 
     def forget(self, connection: SshServer) -> None:
-        """A connection is over, signed in or not."""
+        """Unregister a closed connection, whether or not its account had signed in."""
         self._connections.discard(connection)
 
     # accounts that change while their sessions are open: one listener for all of them

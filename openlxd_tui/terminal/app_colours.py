@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def app_environment(colours: Colours) -> dict[str, str]:
     """How many colours an app should choose from, in the variables that it reads.
 
-    The app styles for that many; bringing every colour down is the driver's work.
+    The app chooses its styles for that many; the driver converts each colour to what the terminal can show.
     """
     match colours:
         case Colours.NONE:
@@ -29,5 +29,5 @@ def app_environment(colours: Colours) -> dict[str, str]:
 
 
 def paint_true_colours(app: App[Any]) -> None:
-    """Let an app paint in all colours; the driver brings them down to what its terminal shows."""
+    """Let an app paint in 24-bit colours; the driver converts them to what its terminal can show."""
     app.console._color_system = ColorSystem.TRUECOLOR

@@ -91,7 +91,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
             return self.table
 
     class ColumnsWanted(Message):
-        """Somebody wants to choose the columns: the page asks, since tables know no dialogs."""
+        """The user pressed the key for choosing columns. The page opens the dialog: widgets do not import screens."""
 
         def __init__(self, table: RecordTable[Any], titles: Sequence[tuple[str, str]], shown: set[str]) -> None:
             super().__init__()
@@ -360,7 +360,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         self.post_message(self.ColumnsWanted(self, [(c.key, c.title) for c in hideable], shown))
 
     def show_columns(self, shown: set[str]) -> None:
-        """Show these of the columns that can be hidden, as the person chose."""
+        """Show these of the columns that can be hidden, and hide the others."""
         self._show_columns(shown)
         self.post_message(self.Arranged(self))
 
