@@ -60,7 +60,7 @@ def make_app(core: Core, endpoints: Iterable[Endpoint] | None = None) -> web.App
         middlewares=[outermost(parse_networks(settings.trusted_proxies), settings.origins), authenticate],
         client_max_size=BODY_MAX_BYTES,
     )
-    served = all_endpoints() if endpoints is None else list(endpoints)
+    served = tuple(all_endpoints() if endpoints is None else endpoints)
     app[CORE] = core
     app[LIMITER] = Limiter(settings)
     app[METER] = Meter()

@@ -218,6 +218,7 @@ async def test_an_order_that_cannot_be_is_refused_by_its_field(
     assert await api.core.containers.list(alice) == []
 
 
+@pytest.mark.slow
 async def test_who_does_not_wait_is_told_where_to_look(slow_api: Api) -> None:
     """wait=0 answers 202 at once with the operation, which then tells its own end."""
     api = slow_api
@@ -312,6 +313,7 @@ async def test_the_audit_tells_who_did_what(api: Api, alice: Actor) -> None:
     assert all(entry["id"] < entries[-1]["id"] for entry in older)
 
 
+@pytest.mark.slow
 async def test_an_operation_that_cannot_be_given_up_says_so(slow_api: Api) -> None:
     """A create goes on; one that has ended stays as it is."""
     api = slow_api
@@ -375,6 +377,7 @@ async def test_billing_suspends_whatever_there_is(api: Api, alice: Actor, boss: 
     assert (await post("delete", name="web1"))["status"] == "deleted"
 
 
+@pytest.mark.slow
 async def test_a_suspension_that_takes_longer_is_followed_by_its_operation(slow_api: Api) -> None:
     """Billing does not wait longer than it says, and gets no conflict for what is under way."""
     api = slow_api

@@ -141,6 +141,7 @@ async def test_a_stream_ends_with_the_sign_in_it_stands_on(
     assert await listener.next() is None
 
 
+@pytest.mark.slow
 async def test_an_operation_is_followed_to_its_end(slow_api: Api) -> None:
     """Progress only grows, the last event is the end, and then the stream closes; a finished one is told at once."""
     api = slow_api

@@ -76,6 +76,7 @@ def _is_enum(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, enum.Enum)
 
 
+@pytest.mark.slow
 def test_every_operation_has_a_typed_answer(generated: ModuleType) -> None:
     """A model or text for each success, our failure for the rest, and nothing that is Any."""
     operations, models = _operations(generated), _models(generated)

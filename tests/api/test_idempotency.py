@@ -70,6 +70,7 @@ async def test_a_refusal_is_not_kept(api: Api, alice: Actor) -> None:
         assert answer.status in (400, 422), bad
 
 
+@pytest.mark.slow
 async def test_fifty_refused_at_once_are_answered_alike(api: Api, alice: Actor) -> None:
     """The refusal goes to all who waited for it."""
     token = await api.sign_in("alice")

@@ -204,6 +204,7 @@ async def test_a_list_costs_lxd_nothing_and_no_query_grows_with_the_others(
             assert "SCAN" not in told, f"{query}: {told}"
 
 
+@pytest.mark.slow
 async def test_a_database_that_another_process_holds_is_503_and_one_line(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import OpenLXDError, error_tree
 from tests.api.conftest import Api
 
-pytestmark = pytest.mark.usefixtures("alice")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alice")]
 LOGIN = "/users/login"
 GOOD = {"username": "alice", "password": "correct horse"}
 

@@ -45,6 +45,7 @@ async def _stopped_in_the_middle(core: Core) -> tuple[int, dict[str, object]]:
         return answer.status, json.loads(await answer.text())
 
 
+@pytest.mark.slow
 async def test_a_request_that_runs_is_answered(slow_core: Core) -> None:
     """What is done within the grace is answered as if nothing were."""
     status, body = await _stopped_in_the_middle(slow_core)

@@ -20,6 +20,8 @@ from tests.support.core import add_user, make_settings
 from tests.support.faulty_lxd import FaultyLxd
 from tests.support.processes import Server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[tuple[Settings, Server]]:

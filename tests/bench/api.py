@@ -93,7 +93,7 @@ async def main() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
         started = []
         for target, arguments in ((_serve_product, (directory,)), (_serve_hello, ())):
-            ours, theirs = spawn.Relay()
+            ours, theirs = spawn.Pipe()
             process = spawn.Process(target=target, args=(theirs, *arguments), daemon=True)
             process.start()
             started.append((process, ours, await asyncio.to_thread(ours.recv)))

@@ -16,6 +16,8 @@ from openlxd_tui.cli import context, exits
 from openlxd_tui.cli.root import COMMANDS, GROUPS, language
 from tests.cli.conftest import Openlxd
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "correct horse\n"
 
 

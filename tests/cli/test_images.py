@@ -37,6 +37,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ImageServer]:
     loop.close()
 
 
+@pytest.mark.slow
 def test_from_the_catalogue_to_an_image_and_back(openlxd: Openlxd, server: ImageServer) -> None:
     """Listed, imported by another spelling, listed as here, deleted."""
     offered = openlxd("image", "remote", "alpine", "3.19", "--json")
@@ -53,6 +54,7 @@ def test_from_the_catalogue_to_an_image_and_back(openlxd: Openlxd, server: Image
     assert openlxd("image", "delete", "alpine/3.19", "--yes").code == exits.NOT_FOUND
 
 
+@pytest.mark.slow
 def test_what_cannot_be_imported_says_why(openlxd: Openlxd, server: ImageServer) -> None:
     """A close name, a server that spoils it, a server that is away: one line each, and a code."""
     typo = openlxd("image", "import", "ubunto2204")

@@ -99,6 +99,7 @@ def test_an_lxd_that_does_not_answer_is_wrong_and_has_a_mend(
     assert "openlxd setup" in found["mend"]
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_found(tmp_path: Path) -> None:
     """Somebody else's server on our port is named before the start fails."""
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -17,6 +17,8 @@ from openlxd_core.key_files import check_tls_pair, ensure_tls_pair
 from tests.support.core import make_settings
 from tests.support.processes import environment_of
 
+pytestmark = pytest.mark.slow
+
 SERVERS = (["-m", "openlxd_tui"], ["-m", "openlxd_api"])
 COMMANDS = (["-m", "openlxd_tui.cli", "user", "list"], ["-m", "openlxd_tui.cli", "up"])
 NOBODY = 65534

@@ -21,6 +21,8 @@ from openlxd_tui.cli import supervisor
 from openlxd_tui.cli.supervisor import Child, Program, Supervisor
 from tests.support.core import eventually
 
+pytestmark = pytest.mark.slow
+
 SERVES = """
 import os, signal, sys, time
 from openlxd_core import systemd

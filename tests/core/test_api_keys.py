@@ -69,6 +69,7 @@ async def test_the_first_admins_key_was_shown_to_nobody_until_they_make_one(core
     assert (await core.accounts.get(actor)).api_key_shown
 
 
+@pytest.mark.slow
 async def test_an_older_database_gets_keys_that_nobody_knows(settings: Settings) -> None:
     """A key that was in use goes on, marked as shown; where there was none, and for the deleted, there is one now,
     different for each; making one works as ever."""
@@ -94,6 +95,7 @@ async def test_an_older_database_gets_keys_that_nobody_knows(settings: Settings)
     assert await check(settings.database) == []
 
 
+@pytest.mark.slow
 async def test_an_upgrade_that_is_cut_short_is_whole_afterwards(tmp_path: Path) -> None:
     """The column and what goes into it are one unit: after a failure in the middle neither is there, and the next start
     does both."""

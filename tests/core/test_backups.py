@@ -23,6 +23,8 @@ from tests.support import disks
 from tests.support.core import make_settings
 from tests.support.processes import Server, environment_of
 
+pytestmark = pytest.mark.slow
+
 
 def mark(file: Path, word: str) -> None:
     """Write a row that tells one database from another."""

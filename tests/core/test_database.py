@@ -22,6 +22,8 @@ from openlxd_core.storage.client import patience
 from openlxd_core.storage.database import journal_mode, open_database, tortoise_config, upgrade
 from openlxd_core.storage.transaction import transaction
 
+pytestmark = pytest.mark.slow
+
 
 def url_of(directory: Path) -> str:
     return f"sqlite://{directory / 'openlxd.sqlite3'}"

@@ -18,6 +18,8 @@ from openlxd_core.storage import models
 from tests.support.core import add_user, eventually, finish
 from tests.support.faulty_lxd import FaultyLxd
 
+pytestmark = pytest.mark.slow
+
 REFUSED = LxdRefused("LXD says: {reason}", reason="no cgroup")
 
 

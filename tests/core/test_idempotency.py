@@ -120,6 +120,7 @@ async def test_a_dead_process_frees_the_key(settings: Settings) -> None:
         assert (await _reserve(core, alice, "a")).made == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", [0.0, 0.3], ids=["at once", "importing"])
 async def test_what_a_dead_process_had_begun_is_found_again(settings: Settings, pause: float) -> None:
     """A create, a snapshot and a reinstall: one operation each, whoever carries the request out in the end."""

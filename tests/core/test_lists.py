@@ -227,6 +227,7 @@ async def test_an_order_that_is_none_is_refused(core: Core, root: Actor) -> None
             await core.accounts.page(root, EVERYBODY, part)
 
 
+@pytest.mark.slow
 async def test_a_long_list_gives_others_their_turn(core: Core, alice: Actor, bob: Actor, root: Actor) -> None:
     """While an admin's 2,000 containers are read, the event loop runs other tasks after every few rows."""
     await _make(alice, *(f"a{number}" for number in range(1000)))

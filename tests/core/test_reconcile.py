@@ -24,6 +24,8 @@ from tests.core.test_more_lists import queries
 from tests.support.core import add_user, eventually, finish
 from tests.support.faulty_lxd import FaultyLxd
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["queries"]
 
 IMAGE = "debian/12"

@@ -174,6 +174,7 @@ async def test_two_who_ask_for_a_freed_name_make_one_account(core: Core, alice: 
     assert sum(isinstance(result, AlreadyExists) for result in made) == 4
 
 
+@pytest.mark.slow
 async def test_names_that_older_versions_kept_are_freed_by_the_upgrade(settings: Settings) -> None:
     """Rows deleted before: kept, renamed, and the customer comes back; a second upgrade changes nothing."""
     file = settings.state_dir / "openlxd.sqlite3"
@@ -195,6 +196,7 @@ async def test_names_that_older_versions_kept_are_freed_by_the_upgrade(settings:
         assert sorted(user.username for user in old) == ["alice", "long"]
 
 
+@pytest.mark.slow
 async def test_the_upgrade_of_names_can_be_cut_short_and_run_again(tmp_path: Path) -> None:
     """A crash after its work and before its note: nothing is renamed twice."""
     import sqlite3

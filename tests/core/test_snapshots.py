@@ -208,6 +208,7 @@ async def test_a_root_password_goes_in_and_is_kept_nowhere(
         await core.consoles.set_root_password(alice, "web1", "S3cret-Password")
 
 
+@pytest.mark.slow
 async def test_usage_is_kept_for_a_day_and_thinned(core: Core, alice: Actor) -> None:
     """Each minute for two hours, one in ten minutes before, nothing past a day."""
     await make(core, alice)

@@ -28,6 +28,8 @@ from tests.support import disks
 from tests.support.core import PASSWORD, add_user, eventually, finish, make_settings
 from tests.support.faulty_lxd import FaultyLxd
 
+pytestmark = pytest.mark.slow
+
 
 @transaction
 async def put(key: str, size: int = 1) -> None:

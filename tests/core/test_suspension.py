@@ -250,6 +250,7 @@ async def test_it_survives_a_restart_of_everything(settings: Settings, lxd: Faul
         assert (await unsuspend(core)).status is State.RUNNING
 
 
+@pytest.mark.slow
 async def test_a_container_that_lxd_will_not_stop_is_tried_again_and_not_hammered(
     core: Core, alice: Actor, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +293,7 @@ def _die_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
 DEATHS = {"after the row": _die_after_the_row, "in hand": _die_in_hand, "before the end": _die_before_the_end}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", ["nothing", "the opposite"])
 @pytest.mark.parametrize("death", DEATHS.values(), ids=DEATHS)
 @pytest.mark.parametrize("verb", ["suspend", "unsuspend"])
@@ -421,6 +423,7 @@ async def test_open_shells_end_in_every_process_within_two_seconds(
         await other.close()
 
 
+@pytest.mark.slow
 async def test_a_shell_that_is_just_being_opened_is_none(
     core: Core, alice: Actor, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,8 @@ from tests.support.core import add_user, make_settings
 from tests.support.faulty_lxd import FaultyLxd
 from tests.support.upgrades import add_old_user, database_of
 
+pytestmark = pytest.mark.slow
+
 
 def key_of(settings: Settings) -> str:
     return (settings.keys_dir / key_files.SYSTEM_API_KEY).read_text().strip()

@@ -87,6 +87,7 @@ async def test_asking_again_for_what_is_here_downloads_nothing(core: Core, serve
     assert server.asked == asked
 
 
+@pytest.mark.slow
 async def test_ten_askers_make_one_download(core: Core, lxd: FaultyLxd, server: ImageServer) -> None:
     """Each gets the same operation, may see and await it, and learns nobody's name."""
     people = [await add_user(core, f"user{number}") for number in range(10)]
@@ -143,6 +144,7 @@ async def test_a_build_whose_file_is_gone_gives_way_to_the_one_before(
     assert leftovers(core) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "at", "text"),
     [("hash", 0, ""), ("short", 50, ""), ("long", 10, ""), ("endless", 0, ""), ("status", 0, "500 No"),
@@ -210,6 +212,7 @@ async def test_files_that_do_not_make_the_listed_image_are_not_used(
     assert leftovers(core) == []
 
 
+@pytest.mark.slow
 async def test_a_server_that_says_nothing_is_given_up(
     core: Core, server: ImageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -503,6 +506,7 @@ async def test_several_creates_share_one_import(core: Core, lxd: FaultyLxd, alic
 # -- what others see ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_other_sessions_see_the_bar_move(core: Core, server: ImageServer, alice: Actor, bob: Actor) -> None:
     """Percent, rate and time left, without the asker's name; the operation's row tells the same to its asker."""
     seen: list[dict[str, Any]] = []

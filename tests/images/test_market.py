@@ -82,6 +82,7 @@ FAULTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [INDEX, PRODUCTS])
 @pytest.mark.parametrize(("kind", "at", "text"), FAULTS)
 async def test_the_old_copy_goes_on_while_the_server_fails(

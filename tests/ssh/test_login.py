@@ -14,6 +14,8 @@ from openlxd_core.domain.actor import SYSTEM
 from tests.ssh.rig import Rig, running
 from tests.support.core import PASSWORD, add_user
 
+pytestmark = pytest.mark.slow
+
 
 class Answers(asyncssh.SSHClient):
     """Answers keyboard-interactive questions and remembers them."""

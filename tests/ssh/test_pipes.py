@@ -18,6 +18,8 @@ from tests.ssh.rig import Rig, running
 from tests.support.core import eventually
 from tests.support.faulty_lxd import FaultyLxd
 
+pytestmark = pytest.mark.slow
+
 KIB, MIB = 1024, 1024 * 1024
 SIZES = [1, 4095, 32 * KIB, 64 * KIB, 64 * KIB + 1, 96 * KIB, 160 * KIB, 257 * KIB, MIB + 17, 5 * MIB + 3]
 

@@ -64,6 +64,7 @@ async def test_what_is_typed_arrives(rig: Rig) -> None:
         await screen.shows("typed: 21 ")
 
 
+@pytest.mark.slow
 async def test_windows_of_every_size_are_drawn(rig: Rig) -> None:
     """20×5, nonsense and gigantic windows, and a storm of ten thousand sizes, end in the last one, clamped."""
     async with rig.connect() as connection:
@@ -106,6 +107,7 @@ TERMINALS: list[tuple[str, dict[str, str], bytes, bytes]] = [
 ]
 
 
+@pytest.mark.slow
 async def test_colours_are_the_clients(rig: Rig) -> None:
     """Each session paints in the colours that its own terminal has, side by side in one process."""
     async with rig.connect() as connection:
@@ -147,6 +149,7 @@ async def test_one_crash_is_one_sessions(rig: Rig, caplog: pytest.LogCaptureFixt
     assert "textual" not in type(sys.stdout).__module__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("close_seconds", [0.0, 0.3])
 async def test_a_client_killed_inside_a_shell_leaves_no_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, close_seconds: float
@@ -227,6 +230,7 @@ async def remove_key(rig: Rig, _key: str) -> None:
     await rig.core.keys.delete(rig.alice, key.id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("act", "says"),
     [
@@ -274,6 +278,7 @@ async def test_whoever_changes_their_password_stays_and_their_other_sessions_go(
         await here.shows("still here")
 
 
+@pytest.mark.slow
 async def test_ten_megabytes_of_paste_stop_nobody(rig: Rig) -> None:
     """Ten megabytes of paste, bracketed or not, are cut or taken bit by bit; a neighbour paints meanwhile."""
     async with rig.connect() as connection, rig.connect("bob") as other:
@@ -294,6 +299,7 @@ async def test_ten_megabytes_of_paste_stop_nobody(rig: Rig) -> None:
         await eventually(lambda: rig.console.limits.sessions == 1, "the session gone")
 
 
+@pytest.mark.slow
 async def test_an_unterminated_paste_ends_by_itself(rig: Rig) -> None:
     """A bracketed paste whose end never comes is over after a pause."""
     async with rig.connect() as connection:

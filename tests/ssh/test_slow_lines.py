@@ -31,6 +31,8 @@ from tests.ssh.rig import Rig, Screen, open_screen, running
 from tests.support.core import PASSWORD, eventually
 from tests.support.vt import VirtualTerminal
 
+pytestmark = pytest.mark.slow
+
 QUEUED_MOST = 32 * 1024
 SLOW, DELAY = 16_000, 0.3
 

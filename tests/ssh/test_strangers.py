@@ -29,6 +29,7 @@ async def send_and_listen(port: int, data: bytes) -> bytes:
         writer.close()
 
 
+@pytest.mark.slow
 async def test_garbage_before_the_banner_costs_nothing(tmp_path: Path) -> None:
     """Six hundred connections that send noise leave memory where it was, and the door open."""
     async with running(tmp_path, ssh_unauthenticated=1000, ssh_per_address=1000) as rig:
@@ -85,6 +86,7 @@ async def test_too_many_from_one_address_are_turned_away(tmp_path: Path) -> None
             assert (await connection.run("whoami")).stdout == "alice\n"
 
 
+@pytest.mark.slow
 async def test_whoever_does_not_log_in_is_let_go(tmp_path: Path) -> None:
     """A client that says nothing is dropped when its time is up."""
     async with running(tmp_path, ssh_login_seconds=1) as rig:

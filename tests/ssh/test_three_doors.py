@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from openlxd_api.app import make_app
@@ -28,6 +29,7 @@ async def openlxd(rig: Rig, *words: str) -> tuple[int | None, Any]:
     return process.returncode, json.loads(out)
 
 
+@pytest.mark.slow
 async def test_one_container_one_account_one_failure_by_every_door(rig: Rig) -> None:
     """A running container, a suspended one and one that failed; the account; what is missing."""
     core = rig.core

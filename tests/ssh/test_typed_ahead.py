@@ -31,6 +31,8 @@ from openlxd_tui.terminal import driver
 from tests.ssh.rig import Rig, Screen, open_screen, running
 from tests.support.core import add_user, eventually, finish
 
+pytestmark = pytest.mark.slow
+
 ROOMY = Quota(20, 40, 40 * 1024, 400 * 1024, 40, 10)
 
 

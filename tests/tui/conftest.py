@@ -12,8 +12,11 @@ from openlxd_core.domain.actor import Actor
 from openlxd_core.i18n import Translator
 from openlxd_tui import formatting
 from openlxd_tui.app import OpenLXDApp
+from tests.support import idle
 from tests.tui.fake_images import NOW
 from tests.tui.fakes import ALICE, FakeCore, FakeShell, fake_core
+
+idle.install()
 
 MakeApp = Callable[..., OpenLXDApp]
 

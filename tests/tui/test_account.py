@@ -31,6 +31,7 @@ async def test_a_tenant_reads_who_they_are(make_app: MakeApp) -> None:
             assert words in screen_text(app), words
 
 
+@pytest.mark.slow
 async def test_a_key_is_pasted_and_taken_away(core: FakeCore, make_app: MakeApp) -> None:
     """Paste, name, Enter; and it goes again only after a question."""
     app = make_app()
@@ -78,6 +79,7 @@ async def test_what_is_wrong_with_a_key_stands_beside_it(core: FakeCore, make_ap
         await until(pilot, lambda: "2048" in screen_text(app))
 
 
+@pytest.mark.slow
 async def test_the_password_is_changed_with_the_old_one(core: FakeCore, make_app: MakeApp) -> None:
     """Old, new, new again; a new one that is too short or differs is not sent; none is ever shown."""
     app = make_app()
@@ -192,6 +194,7 @@ async def test_an_admin_adds_an_account(core: FakeCore, make_app: MakeApp) -> No
         assert "abab" not in screen_text(app)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", [0, 2])
 async def test_an_account_is_deleted_only_by_its_name(core: FakeCore, make_app: MakeApp, held: int) -> None:
     """The name is typed, and the containers that go with it are counted out loud."""

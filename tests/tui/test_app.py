@@ -17,6 +17,8 @@ from tests.tui.conftest import MakeApp
 from tests.tui.fakes import ADMIN, ALICE, ROOT, FakeCore, a_busy_day, container
 from tests.tui.test_containers import page, screen_text, toasts, until
 
+pytestmark = pytest.mark.slow
+
 
 async def test_colours_come_from_the_client_alone(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's NO_COLOR and COLORTERM mean nothing; the client's do."""

@@ -23,6 +23,8 @@ from tests.tui.fake_images import NOW, offer
 from tests.tui.fakes import ADMIN, ALICE, FakeCore, container, image, usage, user
 from tests.tui.test_containers import page, screen_text, until
 
+pytestmark = pytest.mark.slow
+
 SIZES = [(20, 5), (60, 20), (80, 24), (100, 30), (120, 40), (140, 45), (200, 60)]
 LONG_IPV6 = "fd42:1234:5678:9abc:1216:3eff:fe12:3456"
 SCREENS = {

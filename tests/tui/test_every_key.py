@@ -25,6 +25,8 @@ from tests.tui.fake_images import NOW
 from tests.tui.fakes import ADMIN, ALICE, ROOT, FakeCore, FakeShell, container, operation, user
 from tests.tui.test_containers import screen_text, toasts, until
 
+pytestmark = pytest.mark.slow
+
 MOVES = ("move(", "page(", "jump(", "scroll(", "focus_next", "focus_previous", "app.focus_next", "app.focus_previous")
 """Moving is left out: at the end of a list, or in an empty one, there is nowhere to go, and everybody knows."""
 EVERYWHERE = ("go(", "palette", "leave", "help", "language", "daylight", "stay")

@@ -22,6 +22,8 @@ from openlxd_tui.widgets.pick_list import PickList
 from tests.tui.fakes import ALICE, FakeCore, FakeShell, a_busy_day
 from tests.tui.test_containers import page, screen_text, until
 
+pytestmark = pytest.mark.slow
+
 TERMINALS = [("xterm", {}), ("linux", {}), ("xterm-256color", {"NO_COLOR": "1"}), ("vt100", {})]
 THEMES = (DARK.name, LIGHT.name)
 _SGR = re.compile(r"\x1b\[([0-9;]*)m")

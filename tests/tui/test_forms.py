@@ -139,6 +139,7 @@ async def test_the_example_name_is_the_actors_own(core: FakeCore, make_app: Make
         assert "web1" not in app.screen.query_one("#name", Input).placeholder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["\n", "\r", "\r\n"])
 async def test_a_paste_is_taken_whole_or_refused_in_words(core: FakeCore, make_app: MakeApp, ending: str) -> None:
     """Blank lines around a value are dropped; two lines, or too much, change nothing and are said to be so."""

@@ -92,6 +92,7 @@ async def test_a_keystroke_draws_only_lines_in_view(core: FakeCore, make_app: Ma
         assert len(drawn) <= 4 * page.offers.size.height
 
 
+@pytest.mark.slow
 async def test_chips_narrow_by_one_value_each(stocked: FakeCore, make_app: MakeApp) -> None:
     """A key opens the values that there are; what was chosen stands on its chip until Esc."""
     app = make_app()
@@ -242,6 +243,7 @@ async def test_the_local_list_names_who_uses_each(stocked: FakeCore, make_app: M
         assert page.offers.has_focus
 
 
+@pytest.mark.slow
 async def test_delete_warns_and_wants_the_name_typed(stocked: FakeCore, make_app: MakeApp) -> None:
     """An admin is told which containers came from it and that they keep working; a tenant is not offered it."""
     stocked.add(container("web1", image="debian/12"))
@@ -282,6 +284,7 @@ async def test_a_tenant_deletes_their_own_image(stocked: FakeCore, make_app: Mak
         await until(pilot, lambda: stocked.calls == [("delete_image", "private/alice/mine")])
 
 
+@pytest.mark.slow
 async def test_admins_pin_and_hide(stocked: FakeCore, make_app: MakeApp) -> None:
     """p and h, each there and back; a hidden one is gone from a tenant's list at once."""
     app, other = make_app(ADMIN), make_app()
@@ -300,6 +303,7 @@ async def test_admins_pin_and_hide(stocked: FakeCore, make_app: MakeApp) -> None
         await until(pilot, lambda: "★" not in screen_text(app))
 
 
+@pytest.mark.slow
 async def test_the_palette_knows_the_images_screens_commands(stocked: FakeCore, make_app: MakeApp) -> None:
     """What a key does is found by its words, too."""
     app = make_app()

@@ -22,6 +22,8 @@ from tests.tui.fakes import FakeShell
 from tests.tui.test_containers import page, screen_text, toasts, until
 from tests.tui.test_images import enter
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ImageServer]:

@@ -16,6 +16,8 @@ from openlxd_tui.textual_compat.output_sanitizer import without_harm
 from tests.tui.conftest import MakeApp
 from tests.tui.fakes import FakeCore, container, image
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = (
     "\x1b]0;owned\x07", "\x1b[2J", "\x9b31m",
     "\x90$q\x9c", "a\rb", "a\nb", "\x00", "\x7f", "\u202eevil", "\u2066x\u2069",

@@ -45,6 +45,7 @@ def test_typing_thins_the_list_out_and_moves_nothing() -> None:
                 before = found
 
 
+@pytest.mark.slow
 async def test_commands_of_every_screen_are_found_everywhere(core: FakeCore, make_app: MakeApp) -> None:
     """From the containers to a form of the account, from the help to the unmanaged instances."""
     a_busy_day(core)
@@ -61,6 +62,7 @@ async def test_commands_of_every_screen_are_found_everywhere(core: FakeCore, mak
         assert core.calls == [], "nothing was done to a row that nobody saw"
 
 
+@pytest.mark.slow
 async def test_what_cannot_act_now_says_why(core: FakeCore, make_app: MakeApp) -> None:
     """It is listed, told apart by words, and says its reason when it is chosen."""
     core.add(container("web1", State.STOPPED))
@@ -76,6 +78,7 @@ async def test_what_cannot_act_now_says_why(core: FakeCore, make_app: MakeApp) -
         assert isinstance(app.screen, ContainersPage)
 
 
+@pytest.mark.slow
 async def test_containers_and_images_are_gone_to_by_name(core: FakeCore, make_app: MakeApp) -> None:
     """A container from another screen, past a filter; an image of the catalogue, whatever narrows it."""
     a_busy_day(core)
@@ -123,6 +126,7 @@ async def test_tenants_are_not_shown_what_is_for_admins(core: FakeCore, make_app
             assert (words in text) == (actor is ADMIN), words
 
 
+@pytest.mark.slow
 async def test_five_thousand_images_do_not_hold_up_the_keys(core: FakeCore, make_app: MakeApp) -> None:
     """However many there are, the list holds a hundred, and all that was typed has arrived."""
     core.add(*(container(f"box-{number}") for number in range(1000)))

@@ -25,6 +25,8 @@ from tests.tui.fakes import ADMIN, ALICE, FakeCore, container, operation, usage
 from tests.tui.test_columns import LONG_IPV6, SIZES
 from tests.tui.test_containers import page, screen_text, until
 
+pytestmark = pytest.mark.slow
+
 FAULT = (
     "The image server images.example-of-a-long-name.hosting.example.org does not answer: Cannot connect to host "
     "images.example-of-a-long-name.hosting.example.org:443 ssl:default [Name or service not known]."

@@ -48,6 +48,7 @@ def test_it_looks_as_it_did(snap_compare: Any, name: str, language: str) -> None
     async def go(pilot: Any) -> None:
         await pilot.pause()
         await pilot.press(*scene.keys)
-        await pilot.pause(0.1)
+        for _turn in range(3):  # a worker's answer is painted a turn later
+            await pilot.pause()
 
     assert snap_compare(app, terminal_size=scene.size, run_before=go)

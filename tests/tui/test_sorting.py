@@ -222,6 +222,7 @@ async def test_a_snapshot_just_taken_is_under_the_cursor(core: FakeCore, make_ap
         assert "fresh" in screen_text(app)
 
 
+@pytest.mark.slow
 async def test_a_container_just_created_is_found_behind_a_filter(core: FakeCore, make_app: MakeApp) -> None:
     """A filter that would hide it goes away."""
     core.quota_of[2] = Quota(100, 100, 100_000, 1_000_000)
@@ -264,6 +265,7 @@ async def test_who_moves_on_is_not_called_back(core: FakeCore, make_app: MakeApp
         assert table.current_key == "c0", "it is found once, not for ever"
 
 
+@pytest.mark.slow
 async def test_a_user_and_a_key_just_added_are_under_the_cursor(core: FakeCore, make_app: MakeApp) -> None:
     """In the lists of accounts and of SSH keys, too."""
     core.users |= {n: replace(core.users[2], id=n, username=f"user{n}", email=f"u{n}@example.org") for n in (5, 6)}

@@ -38,6 +38,7 @@ def hosting(core: FakeCore) -> FakeCore:
     return core
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wish", "language", "found"),
     [

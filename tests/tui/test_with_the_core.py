@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from openlxd_core.bootstrap import open_core
 from openlxd_core.domain.actor import Role
 from openlxd_core.i18n import Translator
 from openlxd_tui.app import OpenLXDApp
+from openlxd_tui.widgets.text_input import TextInput
 from tests.support.core import add_user, make_settings
 from tests.support.faulty_lxd import FaultyLxd
 from tests.tui.fakes import FakeShell
 from tests.tui.test_containers import page, screen_text, until
 
 
+@pytest.mark.slow
 async def test_a_container_comes_up_is_entered_and_goes(tmp_path: Path) -> None:
     """Created, seen running with its address, entered, deleted, all by keys; the neighbour sees none of it."""
     async with open_core(make_settings(tmp_path), lxd=FaultyLxd()) as core:
@@ -40,6 +44,7 @@ async def test_a_container_comes_up_is_entered_and_goes(tmp_path: Path) -> None:
         assert await core.containers.list(alice) == []
 
 
+@pytest.mark.slow
 async def test_suspension_reaches_an_open_session(tmp_path: Path) -> None:
     """An admin suspends from the users screen, and the tenant's session ends with the reason."""
     async with open_core(make_settings(tmp_path), lxd=FaultyLxd()) as core:
@@ -52,7 +57,7 @@ async def test_suspension_reaches_an_open_session(tmp_path: Path) -> None:
             await pilot.press("5")
             await until(pilot, lambda: "alice" in screen_text(admin))
             await pilot.press("s")
-            await until(pilot, lambda: "停用 alice" in screen_text(admin))
+            await until(pilot, lambda: "停用 alice" in screen_text(admin) and isinstance(admin.focused, TextInput))
             await pilot.press(*"Unpaid", "enter")
             await until(tenant, lambda: not app.is_running)
             await until(pilot, lambda: "已停用" in screen_text(admin))
