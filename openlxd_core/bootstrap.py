@@ -55,6 +55,9 @@ from openlxd_core.services.usage import UsageHistory
 from openlxd_core.settings import Settings
 from openlxd_core.simplestreams.downloader import ImageServers
 from openlxd_core.storage import backups, database
+from openlxd_core.storage.files import sqlite_file
+from openlxd_core.storage.read_cache import ReadCache
+from openlxd_core.storage.revision import Revision
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +90,8 @@ class Core:
     feed: Feed
     lxd_status: LxdStatus
     storage: Storage
+    reads: ReadCache
+    """Results of reads of the database, for what answers the same question often."""
 
 
 def find_lxd_socket(settings: Settings) -> Path | None:
@@ -128,6 +133,8 @@ async def open_core(
         raise unusable(settings.state_dir, error) from None
     gateway = lxd or choose_lxd(settings)
     async with database.open_database(settings.database):
+        revision = Revision(sqlite_file(settings.database))
+        reads = ReadCache(revision)
         feed = Feed()
         passwords = Passwords(settings.bcrypt_rounds)
         workers = Workers(settings.state_dir)
@@ -173,7 +180,7 @@ async def open_core(
         system_key = SystemKey(settings.keys_dir)
         core = Core(
             settings=settings,
-            auth=Auth(passwords, key_files.jwt_secret(settings.keys_dir), system_key),
+            auth=Auth(passwords, key_files.jwt_secret(settings.keys_dir), system_key, reads),
             accounts=accounts,
             keys=Keys(),
             system_key=system_key,
@@ -190,6 +197,7 @@ async def open_core(
             feed=feed,
             lxd_status=lxd_status,
             storage=storage,
+            reads=reads,
         )
         lxd_status.on_event(local.forget)
         lxd_status.on_event(reconciler.on_event)
@@ -215,6 +223,7 @@ async def open_core(
             workers.stop()
             await gateway.close()
             passwords.close()
+            revision.close()
 
 
 async def upgrade_database(settings: Settings) -> list[str]:

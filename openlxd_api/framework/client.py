@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -43,6 +44,8 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 def client_of(request: web.Request, trusted: tuple[Network, ...]) -> Client:
     """The client: the nearest address that is not a ``trusted`` proxy."""
     address = request.remote or ""
+    if not trusted and not any(header in request.headers for header in _OF_PROXIES):
+        return _direct(address)
     hops = [hop.strip() for header in request.headers.getall("X-Forwarded-For", []) for hop in header.split(",")]
     while hops and _is_in(address, trusted):
         candidate = hops.pop()
@@ -52,6 +55,11 @@ def client_of(request: web.Request, trusted: tuple[Network, ...]) -> Client:
             break
     direct = not any(header in request.headers for header in _OF_PROXIES)
     return Client(address, direct and _is_loopback(address))
+
+
+@lru_cache(maxsize=1024)
+def _direct(address: str) -> Client:
+    return Client(address, _is_loopback(address))
 
 
 def _is_loopback(address: str) -> bool:

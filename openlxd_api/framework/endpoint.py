@@ -26,7 +26,7 @@ from pydantic import BaseModel, ValidationError
 
 from openlxd_api.framework.app_keys import ACTOR, CLIENT, CORE, HEADERS, LIMITER, METER, PREFIX, STOPPING, TOKEN
 from openlxd_api.framework.body import as_sent, known, read_json, read_no_body, read_query, typed
-from openlxd_api.framework.caching import finish
+from openlxd_api.framework.caching import finish, kept
 from openlxd_api.framework.idempotency import HEADER as IDEMPOTENCY_KEY
 from openlxd_api.framework.idempotency import once
 from openlxd_api.framework.models import NoBody, NoQuery
@@ -102,6 +102,9 @@ class Endpoint:
     and null counts as absent. Everywhere else both are refused."""
     numbers: frozenset[str] = frozenset()
     """The path parameters that are integers."""
+    from_database: bool = False
+    """For GET: the answer depends on the database alone, not on LXD, the clock or a process's memory. It is kept while
+    the database is unchanged."""
 
     @property
     def path_parameters(self) -> list[str]:
@@ -148,9 +151,11 @@ class Endpoint:
 
         if self.method == "POST" and IDEMPOTENCY_KEY in request.headers:
             return await once(request, answer, body=await self._sent(request), secret=self.secret)
+        if self.from_database:
+            return await kept(request, self.name, answer)  # type: ignore[arg-type]
         response = await answer()
         if self.method == "GET" and not self.secret and isinstance(response, web.Response):
-            return finish(request, response)
+            return await finish(request, response)
         return response
 
     async def _called(self, request: web.Request) -> Any:
@@ -239,6 +244,7 @@ class Endpoints:
         secret: bool = False,
         message: str = "",
         lenient: bool = False,
+        from_database: bool = False,
     ) -> _Register:
         """Register the decorated function; the keywords are :class:`Endpoint`'s fields."""
 
@@ -262,9 +268,12 @@ class Endpoints:
                 secret=secret,
                 message=message,
                 lenient=lenient,
+                from_database=from_database,
                 numbers=frozenset(name for name in re.findall(r"\{(\w+)", path) if hints.get(name) is int),
             )
             unknown = wants - {*_HANDED_IN, *endpoint.path_parameters}
+            if from_database and (method != "GET" or secret or endpoint.streams):
+                raise TypeError(f"{call.__name__}: only a GET without secrets can be kept")
             if unknown:
                 raise TypeError(f"{call.__name__}: nothing hands in {sorted(unknown)}")
             self._all.append(endpoint)

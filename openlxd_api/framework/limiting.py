@@ -9,10 +9,11 @@ import copy
 import ipaddress
 import math
 import time
+from functools import lru_cache
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, RateLimiter
+from limits.aio.strategies import MovingWindowRateLimiter, RateLimiter
 
 from openlxd_core.domain.errors import RateLimited
 from openlxd_core.i18n import N_
@@ -23,6 +24,7 @@ LIMIT, REMAINING, RESET = "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-R
 drafts use one structured field and are not finished."""
 
 
+@lru_cache(maxsize=1024)
 def source_of(address: str) -> str:
     """What an address is counted as: itself, or the /64 of an IPv6 address."""
     try:
@@ -43,9 +45,8 @@ class Limiter:
         self._sign_in = parse(settings.rate_login)
         self._register = parse(settings.rate_register)
         self._api = parse(settings.rate_api)
-        storage = MemoryStorage()
-        self._exact = MovingWindowRateLimiter(storage)
-        self._coarse = FixedWindowRateLimiter(storage)
+        self._exact = MovingWindowRateLimiter(MemoryStorage())
+        self._counts = FixedWindows(self._api)
         self._headers: dict[str, str] | None = None
 
     def telling(self, headers: dict[str, str]) -> Limiter:
@@ -76,7 +77,11 @@ class Limiter:
 
     async def ask(self, user_id: int | None, address: str) -> None:
         """Count a request of an account, or of an address that has not signed in. Raises RateLimited."""
-        await self._take(self._coarse, self._api, "api", _who(user_id, address))
+        left, wait = self._counts.hit(_who(user_id, address))
+        if self._headers is not None:
+            self._tell(self._api, max(left, 0), wait)
+        if left < 0:
+            raise _too_many(wait)
 
     async def _take(self, limiter: RateLimiter, item: RateLimitItem, what: str, who: str, *, told: bool = True) -> None:
         within = await limiter.hit(item, what, who)
@@ -87,12 +92,48 @@ class Limiter:
         if self._headers is not None:
             self._tell(item, left if within else 0, wait)
         if not within:
-            raise RateLimited(N_("Too many requests. Try again in {seconds} seconds."), wait)
+            raise _too_many(wait)
 
     def _tell(self, item: RateLimitItem, left: int, wait: float) -> None:
         assert self._headers is not None
         if left <= int(self._headers.get(REMAINING, left)):
             self._headers |= {LIMIT: str(item.amount), REMAINING: str(left), RESET: str(math.ceil(wait))}
+
+
+class FixedWindows:
+    """Counts of requests in windows of a fixed length, which begin with a client's first request.
+
+    Every request passes here: the library's limiter for this took 6 % of the time of a cached answer, this 1 %. The
+    strict limits, which are rare and need exact windows, are the library's.
+    """
+
+    CLIENTS = 10_000
+    """Clients counted before those whose window has ended are forgotten."""
+
+    def __init__(self, limit: RateLimitItem) -> None:
+        self._amount = limit.amount
+        self._seconds = limit.get_expiry()
+        self._windows: dict[str, tuple[float, int]] = {}
+        self._room = self.CLIENTS
+
+    def hit(self, who: str) -> tuple[int, float]:
+        """Count a request: how many are left, less than 0 for one too many, and the seconds until the window ends."""
+        now = time.monotonic()
+        until, count = self._windows.get(who, (0.0, 0))
+        if until <= now:
+            until, count = now + self._seconds, 0
+            if len(self._windows) >= self._room:
+                self._forget(now)
+        self._windows[who] = (until, count + 1)
+        return self._amount - count - 1, max(1.0, until - now)
+
+    def _forget(self, now: float) -> None:
+        self._windows = {who: window for who, window in self._windows.items() if window[0] > now}
+        self._room = max(self.CLIENTS, 2 * len(self._windows))  # so that forgetting stays rare
+
+
+def _too_many(wait: float) -> RateLimited:
+    return RateLimited(N_("Too many requests. Try again in {seconds} seconds."), wait)
 
 
 def _who(user_id: int | None, address: str) -> str:

@@ -34,6 +34,7 @@ class Meter:
             buckets=_SECONDS,
             registry=self._registry,
         )
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._streams = Gauge("openlxd_event_streams", "Event streams that are open.", registry=self._registry)
         self._containers = Gauge(
             "openlxd_containers", "Containers by their state.", ("status",), registry=self._registry
@@ -44,8 +45,13 @@ class Meter:
 
     def answered(self, method: str, path: str, status: int, seconds: float) -> None:
         """Count one response; ``path`` is the route's template, so that the number of labels is bounded."""
-        self._requests.labels(method, path, str(status)).inc()
-        self._seconds.labels(method, path).observe(seconds)
+        known = self._known.get((method, path, status))
+        if known is None:  # finding a metric by its labels costs more than counting
+            known = self._requests.labels(method, path, str(status)), self._seconds.labels(method, path)
+            self._known[method, path, status] = known
+        requests, durations = known
+        requests.inc()
+        durations.observe(seconds)
 
     def stream_opened(self) -> None:
         """Count an opened stream."""

@@ -35,7 +35,7 @@ async def _after(
     return outcome(operation, ContainerView.of(await core.containers.get(actor, operation.target)))
 
 
-@endpoints.get("/containers", summary="The containers that you may see")
+@endpoints.get("/containers", summary="The containers that you may see", from_database=True)
 async def list_containers(core: Core, actor: Actor, query: ContainerQuery) -> Paged[list[ContainerView]]:
     """One page, sorted by name by default. Tenants get their own containers, admins all."""
     return await paged(await core.containers.page(actor, query.wanted, query.part), ContainerView.of)
@@ -60,7 +60,7 @@ async def create_container(
     return await _after(core, actor, waiter, operation, query)
 
 
-@endpoints.get("/containers/{name}", summary="One container")
+@endpoints.get("/containers/{name}", summary="One container", from_database=True)
 async def show_container(core: Core, actor: Actor, name: str) -> ContainerView:
     """Another tenant's container answers 404, as a missing one does."""
     return ContainerView.of(await core.containers.get(actor, name))

@@ -90,7 +90,7 @@ async def regenerate_key(core: Core, actor: Actor) -> ApiKey:
     return ApiKey(api_key=await core.accounts.regenerate_key(actor))
 
 
-@endpoints.get("/users/profile", lenient=True, summary="The account that is signed in")
+@endpoints.get("/users/profile", lenient=True, summary="The account that is signed in", from_database=True)
 async def show_profile(core: Core, actor: Actor) -> UserView:
     """The account that is signed in."""
     return UserView.of(await core.accounts.get(actor))
@@ -123,7 +123,7 @@ async def change_password(core: Core, actor: Actor, body: PasswordChange) -> Use
     return UserView.of(await core.accounts.change_password(actor, body.old_password, body.new_password))
 
 
-@endpoints.get("/users/keys", summary="One's own SSH public keys")
+@endpoints.get("/users/keys", summary="One's own SSH public keys", from_database=True)
 async def list_keys(core: Core, actor: Actor, query: KeyQuery) -> Paged[list[KeyView]]:
     """One page, oldest first by default."""
     return await paged(await core.keys.page(actor, query.part), KeyView.of)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import jwt
 from limits import RateLimitItemPerMinute
@@ -29,6 +31,7 @@ from openlxd_core.services.passwords import Passwords
 from openlxd_core.services.system_key import ORIGIN as SYSTEM_KEY
 from openlxd_core.services.system_key import SystemKey, bound_user
 from openlxd_core.storage import models
+from openlxd_core.storage.read_cache import ReadCache
 from openlxd_core.storage.transaction import best_effort, transaction
 
 TOKEN_LIFE = timedelta(hours=24)
@@ -36,6 +39,22 @@ _ALGORITHM = "HS256"
 _SECRET_BYTES_MIN = 32
 FAILURES_PER_ACCOUNT_AND_ADDRESS = RateLimitItemPerMinute(5)
 FAILURES_PER_ADDRESS = RateLimitItemPerMinute(30)
+
+
+@dataclass(frozen=True)
+class _Account:
+    """What the check of a credential needs of an account's row."""
+
+    id: int
+    username: str
+    role: str
+    status: str
+    suspended_reason: str
+
+    @classmethod
+    def of(cls, row: models.User) -> _Account:
+        """The row's."""
+        return cls(row.id, row.username, row.role, row.status, row.suspended_reason)
 
 
 @dataclass(frozen=True)
@@ -47,14 +66,19 @@ class Token:
 
 
 class Auth:
-    """Passwords, keys and tokens become actors, or Unauthenticated, Suspended, RateLimited."""
+    """Passwords, keys and tokens become actors, or Unauthenticated, Suspended, RateLimited.
 
-    def __init__(self, passwords: Passwords, secret: bytes, system_key: SystemKey) -> None:
+    The accounts that API keys and tokens lead to are kept in ``reads`` until anything in the database changes. A
+    suspension, a new password or a sign-out, by any process, therefore counts from the next check on.
+    """
+
+    def __init__(self, passwords: Passwords, secret: bytes, system_key: SystemKey, reads: ReadCache) -> None:
         if len(secret) < _SECRET_BYTES_MIN:
             raise ConfigurationError(N_("The JWT secret is too short: it needs {count} bytes."), count=32)
         self._passwords = passwords
         self._secret = secret
         self._system_key = system_key
+        self._reads = reads
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     async def password_login(self, account: str, password: str, *, origin: str, address: str = "") -> Actor:
@@ -121,18 +145,18 @@ class Auth:
 
     async def api_key_login(self, key: str, *, origin: str, address: str = "") -> Actor:
         """Whoever holds an API key: an account's, or the installation's, which acts as the account it is bound to."""
-        row = None
+        account = None
         if len(key) == 64:
             digest = hash_api_key(key)
             if self._system_key.opens(digest):
-                row, origin = await bound_user(), SYSTEM_KEY
+                account, origin = await self._reads.read("account of the system key", _system_account), SYSTEM_KEY
             else:  # found by the digest of a random key: how long that takes tells nothing of the key
-                row = await models.User.filter(api_key=digest).exclude(status="deleted").first()
-        if row is None:
+                account = await self._reads.read(("account of an API key", digest), partial(_account_of_key, digest))
+        if account is None:
             raise Unauthenticated(N_("This API key is not valid."))
-        if row.status == AccountStatus.SUSPENDED:
-            raise _suspended(row)
-        return _actor(row, origin, address)
+        if account.status == AccountStatus.SUSPENDED:
+            raise _suspended(account)
+        return _actor(account, origin, address)
 
     async def issue_token(self, actor: Actor) -> Token:
         """A token of 24 hours for ``actor``; it ends sooner with the account, the password or a sign-out."""
@@ -152,15 +176,26 @@ class Auth:
 
     async def token_login(self, token: str, *, origin: str, address: str = "") -> Actor:
         """Whoever holds a token of ours."""
+        # the token itself is a secret, so it is kept by its digest
+        key = ("account of a token", hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest())
+        claims, account = await self._reads.read(key, partial(self._checked, token))
+        if claims.exp <= datetime.now(UTC).timestamp():
+            raise TokenExpired(N_("This token has expired. Sign in again."))
+        if account.status == AccountStatus.SUSPENDED:
+            raise _suspended(account)
+        return _actor(account, origin, address)
+
+    async def _checked(self, token: str) -> tuple[_Claims, _Account]:
+        """A token's claims and its account, which may be suspended. Raises Unauthenticated, TokenExpired."""
         claims = self._claims(token)
         row = await models.User.filter(id=int(claims.sub)).exclude(status="deleted").first()
         if row is None or await models.Token.filter(jti=claims.jti).exists():
             raise Unauthenticated(N_("This token is not valid any more. Sign in again."))
-        if row.status == AccountStatus.SUSPENDED:
-            raise _suspended(row)
-        if claims.ver != row.token_version or claims.role != row.role:
+        # a suspension raises the token's version, too, and is told by its own sentence
+        outdated = claims.ver != row.token_version or claims.role != row.role
+        if outdated and row.status != AccountStatus.SUSPENDED:
             raise Unauthenticated(N_("This token is not valid any more. Sign in again."))
-        return _actor(row, origin, address)
+        return claims, _Account.of(row)
 
     @transaction
     async def revoke_token(self, token: str) -> None:
@@ -213,11 +248,21 @@ def _by_account(account: str) -> dict[str, str]:
     return {"email__iexact": account} if "@" in account else {"username": fold_username(account)}
 
 
-def _actor(row: models.User, origin: str, address: str) -> Actor:
+async def _account_of_key(digest: str) -> _Account | None:
+    row = await models.User.filter(api_key=digest).exclude(status="deleted").first()
+    return _Account.of(row) if row is not None else None
+
+
+async def _system_account() -> _Account | None:
+    row = await bound_user()
+    return _Account.of(row) if row is not None else None
+
+
+def _actor(row: models.User | _Account, origin: str, address: str) -> Actor:
     return Actor(Role(row.role), row.id, row.username, origin, address)
 
 
-def _suspended(row: models.User) -> Suspended:
+def _suspended(row: models.User | _Account) -> Suspended:
     if row.suspended_reason:
         return Suspended(N_("This account is suspended: {reason}"), reason=row.suspended_reason)
     return Suspended(N_("This account is suspended."))

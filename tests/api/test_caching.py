@@ -120,7 +120,7 @@ async def test_a_long_answer_is_compressed(api: Api, alice: Actor, accepts: str)
 )
 def test_nobody_gets_gzip_who_does_not_take_it(accepts: str) -> None:
     """A weight of zero, another coding's name and garbage."""
-    assert not takes_gzip([accepts])
+    assert not takes_gzip((accepts,))
 
 
 async def test_what_holds_a_secret_is_not_compressed(api: Api, alice: Actor) -> None:
