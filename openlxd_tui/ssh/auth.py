@@ -21,6 +21,7 @@ from openlxd_core.domain.errors import Message, OpenLXDError, RateLimited, Stora
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_, Translator
 from openlxd_tui.ssh import limits
+from openlxd_tui.ssh.asyncssh_compat import without_ignore_packets
 from openlxd_tui.ssh.channel import ConsoleChannel
 from openlxd_tui.ssh.limits import LoginLimits
 from openlxd_tui.ssh.protocols import SessionHost
@@ -101,6 +102,7 @@ class SshServer(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """A client has connected."""
         self._conn = conn
+        without_ignore_packets(conn)
         self._address = str((conn.get_extra_info("peername") or ("",))[0])
         self._waiting = self._limits.enter(self._address)
         if not self._waiting:

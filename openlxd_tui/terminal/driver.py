@@ -16,6 +16,7 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.driver import Driver
 from textual.geometry import Size
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import Input
 
 from openlxd_tui.terminal.capabilities import recolour
@@ -111,6 +112,11 @@ class TerminalDriver(Driver):
                 self._picture.forget_shown()
         finally:
             app.post_display_hook()
+
+    def paint_strip(self, x: int, y: int, strip: Strip) -> None:
+        """Show ``strip`` at these cells of the screen with the next frame."""
+        self._picture.put(x, y, strip)
+        self._paint_soon()
 
     def _paint_soon(self) -> None:
         if not self._painting:

@@ -67,6 +67,10 @@ class Picture:
                     continue
                 self._put(y, x, strip if end <= right else strip.crop(0, right - x))
 
+    def put(self, x: int, y: int, strip: Strip) -> None:
+        """A piece of a line."""
+        self._put(y, x, strip)
+
     def _put_all(self, y: int, x: int, strips: Iterable[Strip]) -> None:
         """A whole line, in pieces."""
         self._put(y, x, Strip([segment for strip in strips for segment in strip._segments]))

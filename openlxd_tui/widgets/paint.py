@@ -68,9 +68,10 @@ def strip_of(
     reverse: bool = False,
 ) -> Strip:
     """One drawn line of ``width`` cells."""
-    segments = [
-        Segment(text, style_for(app, tint, on=on, bold=bold, reverse=reverse))
-        for text, tint in fit(tuple(cell), width)
-        if text
-    ]
+    theme = app.theme  # a reactive of Textual's: asking for it costs more than the rest of a piece
+    segments = []
+    for text, tint in fit(tuple(cell), width):
+        if text:
+            style = _styles.get((theme, tint, on, bold, reverse))
+            segments.append(Segment(text, style or style_for(app, tint, on=on, bold=bold, reverse=reverse)))
     return Strip(segments, width)

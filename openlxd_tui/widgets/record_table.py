@@ -7,7 +7,7 @@ repaints only the lines whose text differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.cells import cell_len
@@ -21,6 +21,7 @@ from textual.strip import Strip
 from openlxd_core.domain.preferences import TableView
 from openlxd_core.i18n import N_, _
 from openlxd_tui.formatting import Cell, Piece
+from openlxd_tui.textual_compat.line_painter import paint_lines
 from openlxd_tui.widgets.columns import GAP, Column, Span, in_order, keys_of
 from openlxd_tui.widgets.paint import fit, strip_of, width_of
 from openlxd_tui.widgets.table_layout import TableLayout
@@ -192,16 +193,21 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         if column is not None and column.live and self._in_order(self.rows) != self.rows:
             self._arrange()
             return
-        if self._lay_out():
+        differing = list(self._differing())
+        if differing and self._lay_out_for([self.rows[index] for _y, index in differing]):
             self.refresh()
             return
+        paint_lines(self, [y for y, _index in differing])
+
+    def _differing(self) -> Iterator[tuple[int, int]]:
+        """The visible lines that show something else than their records now, each with its record's index."""
+        top = self.scroll_offset.y - 1
         for y, (key, cells) in list(self._drawn.items()):
-            index = self.scroll_offset.y + y - 1
-            if not 0 <= index < len(self.rows):
-                continue
-            record = self.rows[index]
-            if self._key(record) != key or self._cells(record) != cells:
-                self.refresh(Region(0, y, self.size.width, 1))
+            index = top + y
+            if 0 <= index < len(self.rows):
+                record = self.rows[index]
+                if self._key(record) != key or self._cells(record) != cells:
+                    yield y, index
 
     def repaint(self) -> None:
         """Draw everything anew: another language, another theme."""
@@ -402,7 +408,7 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
 
     def _room(self) -> int:
         """The width of a line. Textual reckons it anew from the layout each time; a paint asks for it by the line."""
-        mark = (self.size, self.show_vertical_scrollbar)
+        mark = (self.outer_size, self.show_vertical_scrollbar)
         if self._room_for != mark:
             self._room_for, self._width = mark, self.scrollable_content_region.width
         return self._width
@@ -419,6 +425,12 @@ class RecordTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=False
         in_view = self.rows[top : top + max(1, self.size.height - 1)]
         self._layout_for = (width, self.app.theme)
         return self._layout.renew(in_view, measured, width - 2, self.sort_key)
+
+    def _lay_out_for(self, changed: Sequence[T]) -> bool:
+        """As :meth:`_lay_out`, where no more than the ``changed`` rows in view differ from those laid out before."""
+        if self._layout_for != (self._room(), self.app.theme):
+            return self._lay_out()
+        return self._layout.needs_more(changed, self.sort_key) and self._lay_out()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Other rows in view may need other widths."""

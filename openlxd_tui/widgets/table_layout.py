@@ -29,6 +29,7 @@ class TableLayout(Generic[T]):
         self._columns = columns
         self._span = span
         self._needs: dict[str, int] = {}
+        self._short = False
 
     def forget(self) -> None:
         """The rows are others: measure them anew."""
@@ -42,7 +43,13 @@ class TableLayout(Generic[T]):
                 self._needs[key] = max(need, self._needs.get(key, 0))
         before = self.placed
         self.placed = allot([c for c in self._columns if c.key not in self.hidden], self._needs, seen, room)
+        self._short = any(width < self._needs[column.key] for column, width in self.placed)
         return self.placed != before
+
+    def needs_more(self, rows: Sequence[T], sort_key: str) -> bool:
+        """Whether these rows may move the columns: they need more room somewhere than the rows before, or room is
+        short, and then what is in view counts."""
+        return self._short or any(need > self._needs.get(key, 0) for key, need in self._measure(rows, sort_key).items())
 
     def _measure(self, rows: Sequence[T], sort_key: str) -> dict[str, int]:
         """The cells that each column needs to cut neither its title (with its arrow) nor anything in these rows."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from openlxd_core.logs import configure
 from openlxd_core.settings import Settings
+from openlxd_core.storage import models
 from openlxd_tui.__main__ import forget_terminal
 from openlxd_tui.ssh.apps import make_console_app
 from tests.ssh.rig import SmallApp, running
@@ -28,6 +30,8 @@ async def main() -> None:
         ssh_per_address=1000,
     ) as rig:
         rig.console.settle()
+        # as most are: of a container that is seconds old every tick changes the age, too
+        await models.Container.all().update(created_at=datetime.now(UTC) - timedelta(hours=3))
         _key, path = await rig.register_key(rig.alice)
         print(rig.port, path, flush=True)
         await asyncio.to_thread(sys.stdin.read)

@@ -139,7 +139,10 @@ def shown_by(app: Any) -> VirtualTerminal:
 def painted_whole(app: Any) -> VirtualTerminal:
     """What a terminal would show if Textual painted the app's screen as a whole."""
     picture, terminal = Picture(*app.size), VirtualTerminal(*app.size)
-    picture.take(app.screen._compositor.render_full_update())
+    compositor = app.screen._compositor
+    waiting = set(compositor._dirty_regions)  # a full update counts them as painted, and the client has not seen them
+    picture.take(compositor.render_update(full=True, screen_stack=app._background_screens))
+    compositor._dirty_regions |= waiting
     for y in picture.dirty:
         text = picture.line(y)
         terminal.feed((app._driver._recolour(text) if app._driver._recolour else text).encode())

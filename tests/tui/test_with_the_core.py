@@ -9,7 +9,7 @@ import pytest
 
 from openlxd_core.bootstrap import open_core
 from openlxd_core.domain.actor import Role
-from openlxd_core.i18n import Translator
+from openlxd_core.i18n import Translator, set_translator
 from openlxd_tui.app import OpenLXDApp
 from openlxd_tui.widgets.text_input import TextInput
 from tests.support.core import add_user, make_settings
@@ -60,6 +60,8 @@ async def test_suspension_reaches_an_open_session(tmp_path: Path) -> None:
             await until(pilot, lambda: "停用 alice" in screen_text(admin) and isinstance(admin.focused, TextInput))
             await pilot.press(*"Unpaid", "enter")
             await until(tenant, lambda: not app.is_running)
+            set_translator(admin.translator)  # a pilot paints in this task, which the sessions' languages do not reach
             await until(pilot, lambda: "已停用" in screen_text(admin))
+            set_translator(app.translator)
         assert app.farewell is not None
         assert app.farewell.text() == "Your account was suspended: Unpaid"

@@ -26,6 +26,7 @@ from openlxd_core.domain.quota import Quota
 from openlxd_core.i18n import N_, _
 from openlxd_core.outcomes import done_text, failed_text
 from openlxd_tui.formatting import Cell, progress_cell, state_cell
+from openlxd_tui.phases import next_phase, until
 from openlxd_tui.screens.containers.actions import ContainerActions
 from openlxd_tui.screens.containers.columns import container_columns
 from openlxd_tui.screens.containers.details import Details
@@ -95,6 +96,7 @@ class ContainersPage(Filtering, ContainerActions):
         self._view = ExitStack()
         self._ticker: Timer | None = None
         self._ticks = 0
+        self._phase = next_phase()
 
     def compose(self) -> ComposeResult:
         """Bar, banner, table and pane, meter, keys."""
@@ -151,7 +153,12 @@ class ContainersPage(Filtering, ContainerActions):
         """In view: figures of use are wanted."""
         if self._ticker is None:
             self._view.enter_context(self.session.core.lxd_status.watching())
-            self._ticker = self.set_interval(USAGE_SECONDS, self.measure_use)
+            wait = until(self._phase, USAGE_SECONDS, asyncio.get_running_loop().time())
+            self._ticker = self.set_timer(wait, self._start_ticking)
+
+    def _start_ticking(self) -> None:
+        self._ticker = self.set_interval(USAGE_SECONDS, self.measure_use)
+        self.measure_use()
 
     def on_screen_suspend(self) -> None:
         """Out of view: nobody looks."""
@@ -300,8 +307,7 @@ class ContainersPage(Filtering, ContainerActions):
         if usage != self._usage or self._ticks % 10 == 0:
             self._usage = dict(usage)
             self.table.touch()
-            self._tell_pane()  # which keys do something does not depend on figures
-            self.query_one(Details).touch()  # one look at the clock for the ages of both
+            self._tell_pane().touch()  # one look at the clock for the ages of both
 
     # The cursor and the pane
 
@@ -311,13 +317,14 @@ class ContainersPage(Filtering, ContainerActions):
         self._tell_pane()
         self.refresh_bindings()
 
-    def _tell_pane(self) -> None:
+    def _tell_pane(self) -> Details:
         container = self.table.current
         pane = self.query_one(Details)
         if container is None:
             pane.tell(None, None, None)
         else:
             pane.tell(container, self._usage_of(container), self._operations.get(container.name))
+        return pane
 
     @on(RecordTable.Selected)
     def open_selected(self) -> None:
