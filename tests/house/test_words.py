@@ -20,6 +20,8 @@ PHRASES = (
     r"dead at once",
     r"a number that is none",
     r"half a character\.\"",
+    r"\"done\.\"",
+    r"\"done: ",
     r"made an image,? and lost it",
     r"does not take orders",
     r"makes an account unasked",
@@ -65,14 +67,14 @@ CHINESE = {
 """Labels whose Chinese was mistaken for another's: one word served both Resume and Restore."""
 
 
+PLACES = (*PACKAGES, "docs", "scripts", "systemd", "tests/bench", "tests/support")
+ENDINGS = {".py", ".po", ".tcss", ".html", ".md", ".sh", ".service", ".env"}
+
+
 def texts() -> list[Path]:
-    """The sources of the packages, and their catalogues."""
-    return sorted(
-        path
-        for package in PACKAGES
-        for pattern in ("*.py", "*.po", "*.tcss", "*.html")
-        for path in (ROOT / package).rglob(pattern)
-    )
+    """The sources of the packages and of the tools, their catalogues, and the documentation in both languages."""
+    found = [path for place in PLACES for path in (ROOT / place).rglob("*") if path.suffix in ENDINGS]
+    return sorted(found + list(ROOT.glob("*.md")))
 
 
 @pytest.mark.parametrize("phrase", PHRASES)

@@ -6,7 +6,8 @@ Which action is offered follows from the container's state; whether it is allowe
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 from textual import work
 from textual.binding import Binding, BindingType
@@ -19,40 +20,42 @@ from openlxd_core.i18n import N_, _
 from openlxd_core.outcomes import refused_text
 from openlxd_tui.formatting import sentence
 from openlxd_tui.reasons import ADMINS_ONLY, container_reason, no_row
-from openlxd_tui.screens.confirm import Choice, Confirm, TypeToConfirm
+from openlxd_tui.screens.confirm import Confirm, TypeToConfirm
 from openlxd_tui.screens.containers.create import CreateForm, worth_offering
 from openlxd_tui.screens.containers.forms import PublishForm, ReinstallForm, snapshots_text
 from openlxd_tui.screens.containers.resize import ResizeForm
 from openlxd_tui.screens.containers.snapshots import SnapshotsPage
 from openlxd_tui.screens.containers.suspend import SuspendContainerForm
 from openlxd_tui.screens.containers.unmanaged import UnmanagedPage
+from openlxd_tui.screens.containers.verbs import STATES, VERBS
 from openlxd_tui.screens.page import Page
 from openlxd_tui.widgets.record_table import RecordTable
 
-_ANY = frozenset(State)
-_NEEDS: dict[str, frozenset[State]] = {
-    "shell": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
-    "start": frozenset({State.STOPPED}),
-    "stop": frozenset({State.RUNNING, State.FROZEN}),
-    "restart": frozenset({State.RUNNING}),
-    "pause": frozenset({State.RUNNING}),
-    "resume": frozenset({State.FROZEN}),
-    "retry": frozenset({State.ERROR, State.MISSING}),
-    "resize": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
-    "snapshots": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
-    "reinstall": frozenset({State.RUNNING, State.STOPPED, State.FROZEN}),
-    "publish": frozenset({State.STOPPED}),
-    "suspend": _ANY,
-    "unsuspend": _ANY,
-    "delete": _ANY - {State.DELETING, State.CREATING},
-}
-"""In which states an action is offered; the services judge again."""
+
+def _act_by(action: str) -> Callable[[ContainerActions], Any]:
+    """The method behind the key of an action in the table: ask its question, if it has one, and start it."""
+    verb = VERBS[action]
+
+    @work(group="ask")
+    async def act(self: ContainerActions) -> None:
+        name = self.table.current_key
+        if name is None:
+            return
+        answer: str | None = action
+        if verb.question:
+            question = Confirm(_(verb.question).format(name=clean(name, 63)), _(verb.explanation), list(verb.choices))
+            answer = await self.app.push_screen_wait(question)
+        if answer:
+            core, actor = self.session.core, self.session.actor
+            self._begin_operation(verb.kind, name, partial(verb.call, core.containers, actor, name, answer))
+
+    return act
 
 
 class ContainerActions(Page):
     """The actions of the containers screen, which brings the table."""
 
-    ROW_ACTIONS = frozenset(_NEEDS)
+    ROW_ACTIONS = frozenset(STATES)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,e", "shell", N_("Shell")),
         Binding("n", "create", N_("New")),
@@ -86,7 +89,7 @@ class ContainerActions(Page):
         """Only what makes sense for the container under the cursor is offered."""
         if action == "unmanaged":
             return self.session.actor.is_admin
-        needs = _NEEDS.get(action)
+        needs = STATES.get(action)
         if needs is None:
             return True
         container = self.table.current if self.is_mounted else None
@@ -108,9 +111,9 @@ class ContainerActions(Page):
         return container_reason(action, container, self._operations.get(container.name))
 
     @work(group="act")
-    async def _act(self, kind: Kind, call: Callable[[str], Awaitable[Operation]], name: str) -> None:
+    async def _begin_operation(self, kind: Kind, name: str, call: Callable[[], Awaitable[Operation]]) -> None:
         try:
-            operation = await call(name)
+            operation = await call()
         except OpenLXDError as error:
             self.session.say_refusal(refused_text(kind, name, error.message), error)
             return
@@ -120,69 +123,13 @@ class ContainerActions(Page):
         """Take note of an operation that this session started."""
         self._mine.add(operation.id)
 
-    def action_start(self) -> None:
-        """Start it."""
-        if name := self.table.current_key:
-            self._act(Kind.START, lambda name: self.session.core.containers.start(self.session.actor, name), name)
-
-    @work(group="ask")
-    async def action_pause(self) -> None:
-        """Freeze its processes where they are."""
-        name = self.table.current_key
-        if name is None:
-            return
-        answer = await self.app.push_screen_wait(
-            Confirm(
-                _(N_("Pause {name}?")).format(name=clean(name, 63)),
-                _(N_("Its processes are frozen until you resume it.")),
-                [Choice("pause", N_("Pause"), "y")],
-            )
-        )
-        if answer:
-            self._act(Kind.PAUSE, lambda name: self.session.core.containers.pause(self.session.actor, name), name)
-
-    def action_resume(self) -> None:
-        """Let them go on."""
-        if name := self.table.current_key:
-            self._act(Kind.RESUME, lambda name: self.session.core.containers.resume(self.session.actor, name), name)
-
-    def action_retry(self) -> None:
-        """Try a failed create once more."""
-        if name := self.table.current_key:
-            self._act(Kind.CREATE, lambda name: self.session.core.containers.retry(self.session.actor, name), name)
-
-    @work(group="ask")
-    async def action_stop(self) -> None:
-        """Stop it: gently, or by force where that is asked for."""
-        name = self.table.current_key
-        if name is None:
-            return
-        answer = await self.app.push_screen_wait(
-            Confirm(
-                _(N_("Stop {name}?")).format(name=clean(name, 63)),
-                _(N_("It is shut down cleanly, or stopped by force after 30 seconds.")),
-                [Choice("stop", N_("Stop"), "y"), Choice("force", N_("Force stop now"), "f", danger=True)],
-            )
-        )
-        if answer:
-            actor, core = self.session.actor, self.session.core
-            self._act(Kind.STOP, lambda name: core.containers.stop(actor, name, force=answer == "force"), name)
-
-    @work(group="ask")
-    async def action_restart(self) -> None:
-        """Stop it and start it again."""
-        name = self.table.current_key
-        if name is None:
-            return
-        answer = await self.app.push_screen_wait(
-            Confirm(
-                _(N_("Restart {name}?")).format(name=clean(name, 63)),
-                _(N_("Everything that runs in it is stopped first.")),
-                [Choice("restart", N_("Restart"), "y")],
-            )
-        )
-        if answer:
-            self._act(Kind.RESTART, lambda name: self.session.core.containers.restart(self.session.actor, name), name)
+    action_start = _act_by("start")
+    action_stop = _act_by("stop")
+    action_restart = _act_by("restart")
+    action_pause = _act_by("pause")
+    action_resume = _act_by("resume")
+    action_retry = _act_by("retry")
+    action_unsuspend = _act_by("unsuspend")
 
     @work(group="ask")
     async def action_suspend(self) -> None:
@@ -193,12 +140,6 @@ class ContainerActions(Page):
         operation = await self.app.push_screen_wait(SuspendContainerForm(container))
         if operation is not None:
             self.follow(operation)
-
-    def action_unsuspend(self) -> None:
-        """Let its owner in again."""
-        if name := self.table.current_key:
-            actor, core = self.session.actor, self.session.core
-            self._act(Kind.UNSUSPEND, lambda name: core.containers.unsuspend(actor, name), name)
 
     @work(group="ask")
     async def action_delete(self) -> None:
@@ -219,7 +160,9 @@ class ContainerActions(Page):
             )
         )
         if sure:
-            self._act(Kind.DELETE, lambda name: self.session.core.containers.delete(self.session.actor, name), name)
+            self._begin_operation(
+                Kind.DELETE, name, partial(self.session.core.containers.delete, self.session.actor, name)
+            )
 
     @work(group="ask")
     async def action_create(self) -> None:
