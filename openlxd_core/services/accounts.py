@@ -40,7 +40,7 @@ from openlxd_core.i18n import N_
 from openlxd_core.services import audit, system_key
 from openlxd_core.services.idempotency import begun_before, note
 from openlxd_core.services.lookup import find_user
-from openlxd_core.services.paging import Order, having, read_all, read_page
+from openlxd_core.services.paging import Order, having, in_turns, read_all, read_page
 from openlxd_core.services.passwords import Passwords
 from openlxd_core.services.records import to_user
 from openlxd_core.settings import Settings
@@ -156,7 +156,7 @@ class Accounts:
     async def list(self, actor: Actor) -> Sequence[User]:
         """Every account that is not deleted, by name."""
         require(actor, Action.USER_VIEW)
-        return [to_user(row) for row in await read_all(models.User.exclude(status="deleted"), ORDER)]
+        return await in_turns(await read_all(models.User.exclude(status="deleted"), ORDER), to_user)
 
     async def page(self, actor: Actor, wanted: UserFilter, part: Part) -> Page[User]:
         """One page of :meth:`list`, of those that ``wanted`` takes. Raises ValidationFailed."""
@@ -179,7 +179,7 @@ class Accounts:
         if wanted.search is not None:
             rows = rows.filter(having(wanted.search, "username", "email"))
         found = await read_page(rows, ORDER, part)
-        return Page([to_user(row) for row in found.items], found.next)
+        return Page(await in_turns(found.items, to_user), found.next)
 
     async def get(self, actor: Actor, user: int | str | None = None) -> User:
         """One account; the actor's own for None. Raises NotFound."""

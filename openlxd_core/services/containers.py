@@ -49,7 +49,7 @@ from openlxd_core.services.lxd_status import LxdStatus
 from openlxd_core.services.operations.failed_creates import FailedCreate, find_failed_create, still_failed
 from openlxd_core.services.operations.runner import Runner
 from openlxd_core.services.operations.store import Begun, Operations
-from openlxd_core.services.paging import Order, having, read_all, read_page
+from openlxd_core.services.paging import Order, having, in_turns, read_all, read_page
 from openlxd_core.services.quotas import project_name, quota_of, used_by
 from openlxd_core.services.records import to_container, to_state, to_user
 from openlxd_core.services.suspension import Suspensions, refuse_suspended
@@ -103,7 +103,7 @@ class Containers:
 
     async def list(self, actor: Actor) -> Sequence[Container]:
         """A tenant's own, an admin's all, by name. Costs LXD nothing."""
-        return [to_container(row) for row in _with_owner(actor, await read_all(_visible(actor), ORDER))]
+        return await in_turns(_with_owner(actor, await read_all(_visible(actor), ORDER)), to_container)
 
     async def page(self, actor: Actor, wanted: ContainerFilter, part: Part) -> Page[Container]:
         """One page of :meth:`list`, of those that ``wanted`` takes. Raises ValidationFailed."""
@@ -119,7 +119,7 @@ class Containers:
         if part.sort.removeprefix("-") == "owner":
             rows = rows.select_related("user")  # a cursor is made of what the list is sorted by
         found = await read_page(rows, ORDER, part)
-        return Page([to_container(row) for row in _with_owner(actor, found.items)], found.next)
+        return Page(await in_turns(_with_owner(actor, found.items), to_container), found.next)
 
     async def get(self, actor: Actor, name: str) -> Container:
         """One container. Raises NotFound, alike for another's and none."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import statistics
+import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection
@@ -19,8 +20,6 @@ ROUNDS = 5
 SECONDS = 2.0
 CONNECTIONS = 16
 OWN, ALL = 10, 1000
-LIST_OF_HELLO, PROFILE_OF_HELLO = 0.30, 0.40
-"""The promised requests a second, as parts of those of a bare hello."""
 
 
 async def _hello(pipe: Connection, directory: str) -> None:
@@ -129,28 +128,6 @@ async def main() -> dict[str, float]:
     }
 
 
-def report(found: dict[str, float]) -> str:
-    """The figures as lines."""
-    hello = found["api_hello_rps"]
-    return "\n".join(
-        [
-            f"bare aiohttp hello over TLS: {hello:.0f} requests/s",
-            promise(
-                f"GET /containers, {OWN} of {ALL:,}: {found['api_list_rps']:.0f} requests/s",
-                found["api_list_of_hello"], LIST_OF_HELLO, "of hello",
-            ),
-            promise(
-                f"GET /users/profile: {found['api_profile_rps']:.0f} requests/s",
-                found["api_profile_of_hello"], PROFILE_OF_HELLO, "of hello",
-            ),
-        ]
-    )  # fmt: skip
-
-
-def promise(what: str, figure: float, least: float, of: str) -> str:
-    """A figure beside the least that is promised."""
-    return f"{what}, {figure:.0%} {of} (promised {least:.0%}: {'kept' if figure >= least else 'MISSED'})"
-
-
 if __name__ == "__main__":
-    print(report(asyncio.run(main())))
+    for name, value in asyncio.run(main()).items():
+        sys.stdout.write(f"{name:<24}{value:10.3f}\n")

@@ -1,6 +1,6 @@
 """From a key in the images screen's search to its paint, over a catalogue of 5,000 images on the real services.
 
-By hand: ``python -m tests.bench.search``. The figure to hold: 50 ms a key. The time of the processor is printed beside
+By hand: ``python -m tests.bench.search``. The time of the processor is printed beside
 the clock's, since other work on the machine is no fault of the screen's; the collector of garbage is frozen as the SSH
 server does it.
 """
@@ -29,7 +29,6 @@ from tests.support.simplestreams import PRODUCTS, ImageServer
 from tests.tui.fakes import FakeShell
 
 WORDS = ("ubuntu 2 cloud", "deb 12 arm", "alp", "zzz", "ubnutu", "a", "rocky 9 riscv", "9")
-LIMIT_MS = 50.0
 
 
 async def measure(directory: Path) -> tuple[list[float], list[float]]:
@@ -82,18 +81,17 @@ async def _type(app: OpenLXDApp, page: ImagesPage) -> tuple[list[float], list[fl
     return clock, processor
 
 
-def main() -> int:
-    """Print the figures; 1 if the processor needs more than the limit for the 95th key of a hundred."""
+def main() -> dict[str, float]:
+    """The figures in milliseconds: of the clock, and of the processor."""
     with tempfile.TemporaryDirectory(prefix="olx-bench-") as directory:
-        clock, processor = asyncio.run(measure(Path(directory)))
-    for name, times in (("clock", clock), ("processor", processor)):
-        times.sort()
-        most = times[int(len(times) * 0.95)]
-        sys.stdout.write(
-            f"{name}: median {statistics.median(times):.1f} ms, 95% within {most:.1f} ms, most {times[-1]:.1f} ms\n"
-        )
-    return 0 if processor[int(len(processor) * 0.95)] <= LIMIT_MS else 1
+        clock, processor = (sorted(times) for times in asyncio.run(measure(Path(directory))))
+    return {
+        "search_median_ms": statistics.median(clock),
+        "search_most_ms": clock[-1],
+        "search_p95_ms": processor[int(len(processor) * 0.95)],
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for name, value in main().items():
+        sys.stdout.write(f"{name:<24}{value:8.1f}\n")
