@@ -8,7 +8,6 @@ stops the start with one line. What the secrets are *for* is the business of the
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
 import os
 import secrets
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from openlxd_core import file_lock
 from openlxd_core.domain.errors import ConfigurationError, system_reason, unusable
 from openlxd_core.i18n import N_
 
@@ -197,19 +197,10 @@ def _locked(keys_dir: Path) -> Iterator[None]:
     try:
         keys_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_directory(keys_dir)
-        lock = os.open(keys_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with file_lock.locked(keys_dir / ".lock"):
+            yield
     except OSError as error:
         raise unusable(keys_dir, error) from None
-    try:
-        if os.geteuid() == 0:
-            owner = keys_dir.stat()
-            os.fchown(lock, owner.st_uid, owner.st_gid)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    except OSError as error:
-        raise unusable(keys_dir, error) from None
-    finally:
-        os.close(lock)
 
 
 def _check_directory(keys_dir: Path) -> None:

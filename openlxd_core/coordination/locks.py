@@ -1,10 +1,11 @@
-"""Advisory locks on files, dropped by the kernel when their holder is gone."""
+"""Locks between processes: here on files of one host. Another host needs another class with these methods."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
+
+from openlxd_core import file_lock
 
 
 class FileLock:
@@ -24,10 +25,8 @@ class FileLock:
         if self._descriptor is not None:
             return True
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        descriptor = file_lock.open_lock(self._path)
+        if not file_lock.take(descriptor):
             os.close(descriptor)
             return False
         self._descriptor = descriptor

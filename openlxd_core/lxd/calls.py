@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from openlxd_core.backoff import Backoff
 from openlxd_core.domain.errors import AlreadyExists, Busy, Conflict
 from openlxd_core.lxd.client import LxdClient
 from openlxd_core.lxd.errors import ApiError, translate
@@ -67,15 +67,14 @@ class Calls:
 async def when_free(once: Callable[[], Awaitable[None]], seconds: float) -> None:
     """Call ``once`` again while LXD works on the same instance, or has changed its state in between."""
     end = time.monotonic() + seconds
-    pause = 0.1
+    backoff = Backoff(0.1, 1.0, factor=1.5)
     while True:
         try:
             return await once()
         except (Busy, Conflict) as error:
-            if isinstance(error, AlreadyExists) or time.monotonic() + pause > end:
+            if isinstance(error, AlreadyExists) or time.monotonic() + backoff.seconds > end:
                 raise
-        await asyncio.sleep(pause)
-        pause = min(1.0, pause * 1.5)
+        await backoff.pause()
 
 
 def quoted(name: str) -> str:

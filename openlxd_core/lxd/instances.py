@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
-from weakref import WeakValueDictionary
 
 from openlxd_core.domain.container import check_name
 from openlxd_core.domain.errors import NotFound, OpenLXDError
+from openlxd_core.keyed_locks import KeyedLocks
 from openlxd_core.lxd import tenant_policy
 from openlxd_core.lxd.calls import in_project, instance_path, when_free
 from openlxd_core.lxd.client import LxdClient
@@ -32,7 +32,9 @@ class InstanceCalls(PowerCalls):
 
     def __init__(self, client: LxdClient, *, pool: str = "default", network: str = "") -> None:
         super().__init__(client, pool=pool, network=network)
-        self._admission: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # LXD checks a project's limits, and only later records the instance: on 5.0.2, six creates of 64 MiB at once
+        # all passed a limit of 192 MiB. So changes that count towards a project's limits go one after the other.
+        self._admission = KeyedLocks()
 
     async def instances(self) -> Sequence[Instance]:
         """Every container of every project, in one call."""
@@ -72,7 +74,7 @@ class InstanceCalls(PowerCalls):
         if own:
             body["devices"]["eth0"] = await self._nic_of(spec.project) | own
         try:
-            async with self._one_at_a_time(spec.project):
+            async with self._admission.of(spec.project):
                 operation = await self._begin("POST", "/1.0/instances", in_project(spec.project), body)
                 done = asyncio.create_task(self._done(operation, CREATE_SECONDS, progress))
                 try:
@@ -85,11 +87,6 @@ class InstanceCalls(PowerCalls):
             raise translate(error, spec.name) from error
         if progress is not None:
             progress(100)
-
-    def _one_at_a_time(self, project: str) -> asyncio.Lock:
-        """LXD checks a project's limits, and only later writes the instance down: seen on 5.0.2, six creates of 64 MiB
-        at once all passed a limit of 192. So a project's changes are let in one after the other."""
-        return self._admission.setdefault(project, asyncio.Lock())
 
     async def _counted(self, spec: InstanceSpec, done: asyncio.Task[dict[str, Any]]) -> None:
         """Wait until LXD counts the new instance, or has ended the create."""
@@ -121,7 +118,7 @@ class InstanceCalls(PowerCalls):
 
     async def set_limits(self, project: str, name: str, cpu: int, memory_mib: int, disk_mib: int) -> None:
         """Change limits, live where LXD can; the root disk stays on its pool."""
-        async with self._one_at_a_time(project):
+        async with self._admission.of(project):
             await self._set_limits(project, name, cpu, memory_mib, disk_mib)
 
     async def _set_limits(self, project: str, name: str, cpu: int, memory_mib: int, disk_mib: int) -> None:

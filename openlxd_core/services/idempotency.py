@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from openlxd_core.backoff import Backoff
 from openlxd_core.coordination.liveness import Workers
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.errors import Busy, NotFound, StorageUnavailable, ValidationFailed
@@ -178,13 +179,12 @@ class Idempotency:
                     return await asyncio.shield(here)
             return None
         until = asyncio.get_running_loop().time() + seconds
-        pause, last = LOOK_SECONDS
+        backoff = Backoff(*LOOK_SECONDS)
         while row is not None and row.status is None and self._workers.alive(row.worker):
             left = until - asyncio.get_running_loop().time()
             if left <= 0:
                 break
-            await asyncio.sleep(min(pause, left))
-            pause = min(pause * 2, last)
+            await backoff.pause(left)
             row = await self._row(actor, key)
         return None
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from openlxd_core.backoff import Backoff
 from openlxd_core.coordination.change_log import Feed, local_change
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import Container, Usage
@@ -85,14 +86,14 @@ class LxdStatus:
 
     async def run(self) -> None:
         """Follow LXD's events until cancelled, reconnecting with back-off."""
-        wait = _BACKOFF_FIRST
+        backoff = Backoff(_BACKOFF_FIRST, _BACKOFF_MOST)
         while True:
             try:
                 async for event in self._lxd.events():
                     if event.kind == "connected":
                         server = await self._lxd.server()
                         self._set(True, server.kind, server.version, "")
-                        wait = _BACKOFF_FIRST
+                        backoff.reset()
                     for listener in self._listeners:
                         listener(event)
                 reason = "the event stream ended"
@@ -105,8 +106,7 @@ class LxdStatus:
                 reason = "internal error"
                 log.exception("lxd_events_failed")
             self._set(False, self.state.kind, self.state.version, reason)
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, _BACKOFF_MOST)
+            await backoff.pause()
 
     def _set(self, reachable: bool, kind: str, version: str, reason: str) -> None:
         flipped = reachable != self.state.reachable

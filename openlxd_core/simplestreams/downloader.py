@@ -14,7 +14,6 @@ import hashlib
 import ipaddress
 import json
 import os
-import random
 import shutil
 import socket
 import ssl
@@ -33,6 +32,7 @@ import structlog
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
 
+from openlxd_core.backoff import Backoff
 from openlxd_core.domain.errors import ConfigurationError, Conflict, ImageSourceUnavailable, storage_full
 from openlxd_core.domain.text import clean
 from openlxd_core.domain.units import format_bytes
@@ -51,7 +51,8 @@ FILE_SECONDS = 4 * 3600.0
 TRIES = 6
 """How often in a row a file may fail without one new byte."""
 PAUSE_SECONDS = 0.5
-"""Before the second try; doubled each time, to half a minute."""
+"""Before the second try; doubled each time, to PAUSE_SECONDS_MOST."""
+PAUSE_SECONDS_MOST = 30.0
 REDIRECTS_MOST = 5
 CHUNK = 256 * 1024
 ROOM_SPARE = 64 * 1024 * 1024
@@ -284,7 +285,9 @@ class ImageServers:
         )
 
     async def _fetch(self, server: str, file: RemoteFile, target: Path, report: Report) -> None:
-        url, failures, pause, most = address(server, file.path), 0, PAUSE_SECONDS, _size(target)
+        url, failures, most = address(server, file.path), 0, _size(target)
+        # the jitter keeps many hosts from coming back to a server at the same moment
+        backoff = Backoff(PAUSE_SECONDS, PAUSE_SECONDS_MOST, jitter=0.2)
         end = time.monotonic() + FILE_SECONDS
         while True:
             before = _size(target)
@@ -307,14 +310,14 @@ class ImageServers:
                     raise no_room(file.size, 0) from error
                 reason = error
             if (got := _size(target)) > most:
-                failures, pause, most = 0, PAUSE_SECONDS, got
+                failures, most = 0, got
+                backoff.reset()
             else:
                 failures += 1
             if failures >= TRIES or time.monotonic() > end:
                 raise _unreachable(url, reason) from reason
             log.info("image_download_cut", server=_host(url), at=_size(target), reason=clean(str(reason), 100))
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - so that many do not come at once
-            pause = min(pause * 2, 30.0)
+            await backoff.pause()
 
     async def _pull(self, url: str, file: RemoteFile, target: Path, offset: int, report: Report) -> None:
         headers = {"Accept-Encoding": "identity"}

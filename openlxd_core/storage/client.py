@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 from tortoise.backends.sqlite.client import SqliteClient
 from tortoise.exceptions import IntegrityError, OperationalError
 
+from openlxd_core.backoff import Backoff
 from openlxd_core.domain.errors import DatabaseBusy
 from openlxd_core.storage import faults
 
@@ -53,6 +53,8 @@ async def patiently(work: Callable[[], Awaitable[T]], file: str, *, again: bool 
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience_seconds()
+    # no growth: a writer holds the database for milliseconds. The jitter makes two waiting processes part ways
+    backoff = Backoff(0.015, 0.015, jitter=0.7)
     while True:
         try:
             return await work()
@@ -65,7 +67,7 @@ async def patiently(work: Callable[[], Awaitable[T]], file: str, *, again: bool 
             if not (again and isinstance(fault, DatabaseBusy) and loop.time() < deadline):
                 faults.watch.failed(fault, error)
                 raise fault from error
-        await asyncio.sleep(random.uniform(0.005, 0.03))  # noqa: S311 - so that two waiting processes part ways
+        await backoff.pause()
 
 
 class _Held:

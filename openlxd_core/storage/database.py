@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from tortoise.exceptions import ConfigurationError as TortoiseConfigurationError
 from tortoise.exceptions import OperationalError
 from tortoise.migrations.api import migrate
 
+from openlxd_core import file_lock
 from openlxd_core.storage import faults, holding
 from openlxd_core.storage.backups import backup, drop_twins
 from openlxd_core.storage.client import BUSY_TIMEOUT_MS
@@ -148,7 +148,7 @@ async def upgrade(url: str) -> list[str]:
 
 
 async def _upgrade(url: str, file: Path) -> list[str]:
-    with _exclusive(file.with_name(file.name + ".upgrade-lock")):
+    with file_lock.locked(file.with_name(file.name + ".upgrade-lock")):
         drop_twins(file)
         there = applied(file)
         require_known(file, there)
@@ -193,16 +193,6 @@ async def _migrate(url: str) -> None:
 def _prune(directory: Path) -> None:
     for old in sorted(directory.glob("*.sqlite3"), key=lambda p: p.stat().st_mtime)[:-_BACKUPS_KEPT]:
         old.unlink(missing_ok=True)
-
-
-@contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 async def check(url: str) -> list[str]:

@@ -7,13 +7,13 @@ in its place takes it alone.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from openlxd_core import file_lock
 from openlxd_core.domain.errors import Conflict, unusable
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
@@ -34,7 +34,7 @@ async def shared(file: Path) -> AsyncIterator[None]:
     descriptor = _open(lock_file(file))
     try:
         deadline = time.monotonic() + REPLACING_SECONDS
-        while not _take(descriptor, fcntl.LOCK_SH):
+        while not file_lock.take(descriptor, shared=True):
             if time.monotonic() >= deadline:
                 raise Conflict(
                     N_("The database {path} is being restored by {holders}. Try again when that is done."),
@@ -52,7 +52,7 @@ def alone(file: Path) -> Iterator[None]:
     """Have the database to oneself. Raises Conflict, which names who has it open."""
     descriptor = _open(lock_file(file))
     try:
-        if not _take(descriptor, fcntl.LOCK_EX):
+        if not file_lock.take(descriptor):
             who = holders(file)
             if who:
                 raise Conflict(
@@ -71,21 +71,9 @@ def alone(file: Path) -> Iterator[None]:
 
 def _open(path: Path) -> int:
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        if os.geteuid() == 0:  # made by an admin's command, it must not be closed to the service's account
-            owner = path.parent.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        return file_lock.open_lock(path)
     except OSError as error:
         raise unusable(path, error) from None
-    return descriptor
-
-
-def _take(descriptor: int, how: int) -> bool:
-    try:
-        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def holders(file: Path) -> str:

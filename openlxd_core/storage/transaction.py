@@ -21,6 +21,7 @@ from tortoise.backends.sqlite.client import SqliteTransactionWrapper
 from tortoise.connection import get_connection, get_connections
 from tortoise.exceptions import IntegrityError
 
+from openlxd_core.backoff import Backoff
 from openlxd_core.domain.errors import AlreadyExists, StorageUnavailable
 from openlxd_core.i18n import N_
 from openlxd_core.storage.client import PatientSqliteClient, patience, patiently
@@ -149,12 +150,11 @@ async def surely(work: Callable[[], Awaitable[T]], **about: object) -> T:
 
     ``about`` goes into the log line of the first try that fails.
     """
-    pause = SURELY_SECONDS[0]
+    backoff = Backoff(*SURELY_SECONDS)
     while True:
         try:
             return await work()
         except StorageUnavailable as error:
-            if pause == SURELY_SECONDS[0]:
+            if not backoff.pauses:
                 log.warning("waits_for_storage", code=error.code, **about)
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, SURELY_SECONDS[1])
+        await backoff.pause()

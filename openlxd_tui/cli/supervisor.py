@@ -19,14 +19,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from openlxd_core.backoff import exponential
 from openlxd_core.i18n import _
 from openlxd_core.systemd import ADDRESS
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 """How long a child may take to end before it is killed."""
-BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""The pauses before a child that died while it started is started again; the last one is repeated."""
+RESTART_SECONDS = (0.5, 30.0)
+"""The first and the longest pause before a child that died while it started is started again; doubled each time."""
 STEADY_SECONDS = 5.0
 """A child that served this long starts again at once when it dies; one that served for less, after a moment."""
 _PR_SET_PDEATHSIG = 1
@@ -111,10 +112,11 @@ class Child:
         What served is wanted back at once: somebody killed it, or it met a rare bug. Only what cannot start is held
         back.
         """
+        first, most = RESTART_SECONDS
         if failures:
-            return BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS)) - 1]
+            return exponential(failures, first, most)
         assert self._served_since is not None
-        return 0.0 if time.monotonic() - self._served_since >= STEADY_SECONDS else BACKOFF_SECONDS[0]
+        return 0.0 if time.monotonic() - self._served_since >= STEADY_SECONDS else first
 
     async def _run(self) -> int:
         parent = os.getpid()

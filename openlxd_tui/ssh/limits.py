@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from openlxd_core.backoff import exponential
 from openlxd_core.settings import Settings
 
 TRIES_PER_CONNECTION = 6
@@ -65,10 +66,8 @@ class LoginLimits:
 
     def delay(self, address: str) -> float:
         """Seconds that the next try from ``address`` has to wait: nothing at first, doubling to a ceiling."""
-        count = self._count(address)
-        if count < _FREE_FAILURES:
-            return 0.0
-        return float(min(_DELAY_MAX_SECONDS, self._delay_seconds * 2 ** min(20, count - _FREE_FAILURES)))
+        counted = self._count(address) - _FREE_FAILURES + 1  # the third failure is the first with a delay
+        return exponential(counted, self._delay_seconds, _DELAY_MAX_SECONDS) if counted >= 1 else 0.0
 
     def failed(self, address: str) -> None:
         """A try from ``address`` has failed."""

@@ -61,7 +61,7 @@ class Up:
 
 async def test_a_child_that_is_killed_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGKILL one: restarting, the other goes on untouched, and somebody is told."""
-    monkeypatch.setattr(supervisor, "BACKOFF_SECONDS", (0.01,))
+    monkeypatch.setattr(supervisor, "RESTART_SECONDS", (0.01, 0.01))
     up = Up(_program("ssh", SERVES), _program("api", SERVES))
     await eventually(lambda: bool(up.ready), "both ready")
     assert up.ready == ["127.0.0.1:4711"] * 2
@@ -93,7 +93,7 @@ async def test_what_served_is_back_at_once_however_often_it_is_killed() -> None:
 
 async def test_only_what_dies_while_it_starts_is_held_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Its pauses grow with each start that comes to nothing, and begin afresh once it has served."""
-    monkeypatch.setattr(supervisor, "BACKOFF_SECONDS", (0.01, 0.02, 0.03, 0.04))
+    monkeypatch.setattr(supervisor, "RESTART_SECONDS", (0.01, 0.05))
     monkeypatch.setattr(supervisor, "STEADY_SECONDS", 0.0)
     counter = tmp_path / "starts"
     broken_at = "2345 78"  # starts that fail
@@ -112,7 +112,7 @@ if str(number) in {broken_at!r}:
         os.kill(up.pid(0), signal.SIGKILL)
     await eventually(lambda: len(counter.read_text()) == 9, "there", 30)
     pauses = [match[1] if (match := re.search(r"in ([\d.]+) s", line)) else "0" for line in up.said]
-    assert pauses == ["0", "0.01", "0.02", "0.03", "0.04", "0", "0.01", "0.02"]
+    assert pauses == ["0", "0.01", "0.02", "0.04", "0.05", "0", "0.01", "0.02"]
     os.kill(os.getpid(), signal.SIGTERM)
     assert await asyncio.wait_for(up.task, 20)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from openlxd_core import file_lock
 from openlxd_core.domain.errors import StorageFull, storage_full
 
 EVENTS_KEPT = 500
@@ -87,8 +87,7 @@ class World:
             yield self._state
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with open(f"{self._path}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with file_lock.locked(self._path.with_name(f"{self._path.name}.lock")):
             self._load()
             self._seen = None  # what comes out of here is read anew
             yield self._state

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from openlxd_core.backoff import Backoff
 from openlxd_core.domain.errors import Conflict, LxdUnavailable, OpenLXDError, OutcomeUnknown, StorageUnavailable
 from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.i18n import N_
@@ -27,7 +28,10 @@ ATTEMPTS_MOST = 5
 """How often an operation may be cut short (by a crash of ours or of LXD) before it is given up."""
 
 PAUSE_SECONDS = 0.5
-"""Before LXD is asked again after it was lost; doubled each time, to ten seconds."""
+"""The first pause before LXD is asked again after it was lost, and before an operation that broke is tried again."""
+
+LXD_SECONDS_MOST = 10.0
+"""The longest pause while LXD is lost."""
 
 BROKEN_SECONDS_MOST = 60.0
 """The longest pause after a failure of ours to write how an operation stands."""
@@ -83,8 +87,9 @@ class Runner:
 
     async def _run(self, operation_id: str, begun: Begun | None) -> None:
         """See it through, whatever breaks on our side (a full disk under the database): every step can be repeated."""
-        pause = PAUSE_SECONDS
+        backoff = Backoff(PAUSE_SECONDS, BROKEN_SECONDS_MOST)
         while True:
+            most = BROKEN_SECONDS_MOST
             try:
                 job = self._job(begun.operation, 0) if begun else await self._load(operation_id)
                 if job is not None:
@@ -93,12 +98,11 @@ class Runner:
                 return
             except StorageUnavailable as error:
                 log.warning("operation_waits_for_storage", operation=operation_id, code=error.code)
-                pause = min(pause, STORAGE_SECONDS_MOST)
+                most = STORAGE_SECONDS_MOST
             except Exception:
                 log.exception("operation_broken", operation=operation_id)
             begun = None  # what the rows say now counts
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, BROKEN_SECONDS_MOST)
+            await backoff.pause(most)
 
     async def _load(self, operation_id: str) -> Job | None:
         row = await models.Operation.filter(id=operation_id).first()
@@ -183,7 +187,7 @@ class Runner:
 
     async def _until_lxd(self, job: Job, work: Callable[[Job], Awaitable[T]]) -> T:
         """Do ``work``, again from its beginning each time LXD was lost in the middle."""
-        pause = PAUSE_SECONDS
+        backoff = Backoff(PAUSE_SECONDS, LXD_SECONDS_MOST)
         while True:
             try:
                 return await work(job)
@@ -194,8 +198,7 @@ class Runner:
                     raise too_often(error) from error
                 if not job.committed:
                     await job.report("lxd", 5)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 10)
+                await backoff.pause()
                 await self._lxd_status.until_reachable()
 
     @transaction

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from openlxd_core.backoff import Backoff
 from openlxd_core.domain.actor import SYSTEM
 from openlxd_core.domain.errors import (
     AlreadyExists,
@@ -164,12 +165,11 @@ async def wait_for_address(
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
-    pause = 0.1
+    backoff = Backoff(0.1, 1.0, factor=1.5)
     while True:
         state, waited = await lxd.state(project, name), loop.time() - began
         lacks_ipv4 = wanted and not state.ipv4 and waited < ADDRESS_SECONDS
         lacks_ipv6 = ipv6 and not state.ipv6 and waited < IPV6_SECONDS
         if state.status != "running" or not (lacks_ipv4 or lacks_ipv6):
             return state
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.5, 1.0)
+        await backoff.pause()
