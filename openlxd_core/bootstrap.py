@@ -21,6 +21,7 @@ from openlxd_core.services.audit import Audit
 from openlxd_core.services.auth import Auth
 from openlxd_core.services.consoles import Consoles
 from openlxd_core.services.containers import Containers
+from openlxd_core.services.forwards.forwards import Forwards
 from openlxd_core.services.idempotency import Idempotency
 from openlxd_core.services.images.catalogue import ImageCatalogue
 from openlxd_core.services.images.choice import ImageChoice
@@ -34,8 +35,11 @@ from openlxd_core.services.images.sync import ImageSync
 from openlxd_core.services.images.upkeep import ImageUpkeep
 from openlxd_core.services.keys import Keys
 from openlxd_core.services.lxd_status import LxdStatus
+from openlxd_core.services.network_forwards.reconcile import ForwardReconciler
+from openlxd_core.services.network_forwards.rules import ForwardRules
 from openlxd_core.services.open_consoles import OpenConsoles
 from openlxd_core.services.operations.kinds.create import CreateHandler, DeleteHandler, ResizeHandler
+from openlxd_core.services.operations.kinds.forwards import ForwardHandler
 from openlxd_core.services.operations.kinds.images import ImportHandler, PublishHandler
 from openlxd_core.services.operations.kinds.power import PowerHandler
 from openlxd_core.services.operations.kinds.reinstall import ReinstallHandler
@@ -81,6 +85,7 @@ class Core:
     quotas: Quotas
     containers: Containers
     snapshots: Snapshots
+    forwards: Forwards
     usage: UsageHistory
     operations: Operations
     images: Images
@@ -150,18 +155,20 @@ async def open_core(
         servers = ImageServers(settings.images_servers, downloads / "lists", settings.images_ca)
         refresher = Refresher(servers, downloads / "refresh.lock")
         catalogue = ImageCatalogue(settings, gateway, lxd_status, servers, refresher, flags)
+        rules = ForwardRules(gateway, settings.state_dir / "forwards.lock", settings.network)
         importing = ImportHandler(gateway, operations, sync, catalogue, servers, downloads / "downloads")
         runner = Runner(
             lxd_status,
             operations,
             [
                 PowerHandler(gateway, operations),
-                SuspensionHandler(gateway, operations),
-                CreateHandler(settings, gateway, operations, quotas),
+                SuspensionHandler(gateway, operations, rules),
+                CreateHandler(settings, gateway, operations, quotas, rules),
                 ResizeHandler(gateway, operations, quotas),
-                DeleteHandler(gateway, operations),
+                DeleteHandler(gateway, operations, rules),
                 ReinstallHandler(gateway, operations, quotas),
                 SnapshotHandler(gateway, operations),
+                ForwardHandler(gateway, operations, rules),
                 PublishHandler(settings, gateway, operations, sync),
                 importing,
             ],
@@ -171,7 +178,9 @@ async def open_core(
         images = Images(settings, lxd_status, local, catalogue, flags, imports, publishing, operations, runner)
         upkeep = ImageUpkeep(lxd_status, workers, feed, images, local, sync, catalogue, importing)
         suspensions = Suspensions(operations, runner)
-        reconciler = Reconciler(gateway, operations, runner, workers, feed, suspensions.enforce)
+        reconciler = Reconciler(
+            gateway, operations, runner, workers, feed, suspensions.enforce, ForwardReconciler(gateway, rules)
+        )
         choice = ImageChoice(local, catalogue, imports)
         containers = Containers(settings, gateway, lxd_status, choice, operations, runner, suspensions)
         open_consoles = OpenConsoles(feed)
@@ -188,6 +197,7 @@ async def open_core(
             quotas=quotas,
             containers=containers,
             snapshots=Snapshots(settings, lxd_status, operations, runner),
+            forwards=Forwards(settings, gateway, lxd_status, operations, runner),
             usage=usage,
             operations=operations,
             images=images,

@@ -22,6 +22,8 @@ DONE: dict[Kind, str] = {
     Kind.SNAPSHOT: N_("Snapshot {snapshot} of {name} was taken."),
     Kind.RESTORE: N_("Container {name} was restored to snapshot {snapshot}."),
     Kind.SNAPSHOT_DELETE: N_("Snapshot {snapshot} of {name} was deleted."),
+    Kind.FORWARD: N_("Port {listen} of {address} is forwarded to {name}."),
+    Kind.FORWARD_DELETE: N_("Port {listen} of {address} is no longer forwarded to {name}."),
     Kind.IMPORT: N_("Image {name} was imported."),
     Kind.PUBLISH: N_("Image {alias} was created from {name}."),
 }
@@ -42,6 +44,8 @@ FAILED: dict[Kind, str] = {
     Kind.SNAPSHOT: N_("Snapshot {snapshot} of {name} could not be taken: {reason}"),
     Kind.RESTORE: N_("Container {name} could not be restored to snapshot {snapshot}: {reason}"),
     Kind.SNAPSHOT_DELETE: N_("Snapshot {snapshot} of {name} could not be deleted: {reason}"),
+    Kind.FORWARD: N_("Port {listen} could not be forwarded to {name}: {reason}"),
+    Kind.FORWARD_DELETE: N_("The forward of port {listen} to {name} could not be deleted: {reason}"),
     Kind.IMPORT: N_("Image {name} could not be imported: {reason}"),
     Kind.PUBLISH: N_("Image {alias} could not be created from {name}: {reason}"),
 }
@@ -66,7 +70,9 @@ def refused_text(kind: Kind, target: str, reason: Message, **args: object) -> st
 
 def _text(sentences: dict[Kind, str], kind: Kind, target: str, args: object, reason: str = "") -> str:
     known = args if isinstance(args, dict) else {}
-    values = {name: clean(str(known.get(name) or "?"), 100) for name in ("image", "snapshot", "alias")}
+    values = {
+        name: clean(str(known.get(name) or "?"), 100) for name in ("image", "snapshot", "alias", "listen", "address")
+    }
     return _(sentences[kind]).format(name=clean(target, 100), reason=reason, **values)
 
 

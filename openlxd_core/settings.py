@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from openlxd_core.domain.errors import ConfigurationError, OpenLXDError, unusable
+from openlxd_core.domain.forward import parse_operator_range
 from openlxd_core.domain.quota import Quota, parse_quota
 from openlxd_core.domain.units import parse_size_mib
 from openlxd_core.i18n import N_
@@ -94,6 +95,11 @@ class Settings(BaseModel):
     """The managed bridge of tenants' NICs; empty means the first one."""
     public_address: str = ""
     """The name or address that clients reach this host by; empty means the host's own name."""
+    forward_address: str = ""
+    """The IPv4 address of this host at which port forwards listen; empty takes ``public_address`` if that is one, else
+    the address with which the host reaches the Internet."""
+    forward_ports: str = "20000-29999"
+    """The ports of the host that tenants' forwards may take; ``off`` allows them none."""
     log: Literal["auto", "text", "json"] = "auto"
     """``auto`` is text on a terminal and JSON otherwise."""
     ssh_sessions_per_tenant: int = Field(10, ge=1, le=1000)
@@ -229,6 +235,13 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
             parse_rate(getattr(settings, key))
         except ValueError:
             raise wrong(key, "it is a count in a time, such as 30/minute") from None
+    try:
+        if settings.forward_ports != "off":
+            parse_operator_range(settings.forward_ports)
+    except ValueError as error:
+        raise wrong("forward_ports", str(error)) from None
+    if settings.forward_address and not _is_ipv4(settings.forward_address):
+        raise wrong("forward_address", "it is an IPv4 address of this host")
     for origin in settings.origins:
         if not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", origin):
             raise wrong("cors_origins", "it is origins such as https://panel.example.org, without a path")
@@ -238,6 +251,14 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     if (settings.tls_cert is None) != (settings.tls_key is None):
         key = "tls_key" if settings.tls_key is None else "tls_cert"
         raise wrong(key, "a certificate and its key go together")
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_image_server(url: str) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from openlxd_core.domain.account import SshKey, User
     from openlxd_core.domain.container import Container
     from openlxd_core.domain.errors import Message
+    from openlxd_core.domain.forward import Forward
     from openlxd_core.domain.image import Image, Offer
     from openlxd_core.domain.operation import Operation
     from openlxd_core.domain.quota import Quota
@@ -64,6 +65,23 @@ def snapshot(found: Snapshot) -> dict[str, Any]:
         "name": found.name,
         "container": found.container,
         "ready": found.ready,
+        "created_at": found.created_at,
+    }
+
+
+def forward(found: Forward) -> dict[str, Any]:
+    """Ports of the host that lead to a container."""
+    return {
+        "id": found.id,
+        "container": found.container,
+        "owner": found.owner,
+        "protocol": found.protocol.value,
+        "address": found.address,
+        "listen": str(found.listen),
+        "target": str(found.target),
+        "description": found.description,
+        "status": found.state.value,
+        "created_by": found.created_by,
         "created_at": found.created_at,
     }
 

@@ -65,9 +65,16 @@ class Container:
     wanted_ipv4: str = "auto"
     """``auto``, ``none``, or the address that it was made with."""
     wanted_ipv6: str = "auto"
+    pinned_ipv4: str = ""
+    """The address that it keeps because port forwards lead to it, or an empty string."""
     suspended_reason: str = ""
     """Why it is suspended, for its owner to read."""
     suspended_at: datetime | None = None
+
+    @property
+    def fixed_ipv4(self) -> str:
+        """``none``, the address that it keeps, or ``auto``."""
+        return self.pinned_ipv4 or self.wanted_ipv4
 
     @property
     def suspended(self) -> bool:

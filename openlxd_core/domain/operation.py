@@ -39,6 +39,8 @@ class Kind(StrEnum):
     SNAPSHOT = "snapshot"
     RESTORE = "restore"
     SNAPSHOT_DELETE = "snapshot-delete"
+    FORWARD = "forward"
+    FORWARD_DELETE = "forward-delete"
     IMPORT = "image.import"
     PUBLISH = "image.publish"
 

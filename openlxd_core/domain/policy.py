@@ -26,6 +26,7 @@ class Action(StrEnum):
     CONTAINER_REINSTALL = "container.reinstall"
     CONTAINER_PASSWORD = "container.password"  # noqa: S105 - an action, not a password
     SNAPSHOT = "container.snapshot"
+    FORWARD = "container.forward"
     OPERATION_VIEW = "operation.view"
     OPERATION_CANCEL = "operation.cancel"
     IMAGE_VIEW = "image.view"
@@ -49,8 +50,8 @@ class Owned(Protocol):
 _TENANT_OWN = {
     Action.ACCOUNT_OWN, Action.CONTAINER_VIEW, Action.CONTAINER_CREATE, Action.CONTAINER_POWER,
     Action.CONTAINER_RESIZE, Action.CONTAINER_DELETE, Action.CONTAINER_SHELL, Action.CONTAINER_REINSTALL,
-    Action.CONTAINER_PASSWORD, Action.SNAPSHOT, Action.OPERATION_VIEW, Action.OPERATION_CANCEL, Action.AUDIT_VIEW,
-    Action.IMAGE_PUBLISH,
+    Action.CONTAINER_PASSWORD, Action.SNAPSHOT, Action.FORWARD, Action.OPERATION_VIEW, Action.OPERATION_CANCEL,
+    Action.AUDIT_VIEW, Action.IMAGE_PUBLISH,
 }  # fmt: skip
 _TENANT_ANY = {Action.IMAGE_VIEW, Action.IMAGE_IMPORT}
 """Importing further depends on ``tenant_import``, which the image services check."""

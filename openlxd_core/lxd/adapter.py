@@ -7,14 +7,14 @@ from pathlib import Path
 from openlxd_core.lxd.client import LxdClient
 from openlxd_core.lxd.events import EventCalls
 from openlxd_core.lxd.exec import ExecCalls
+from openlxd_core.lxd.forwards import ForwardCalls
 from openlxd_core.lxd.images import ImageCalls
-from openlxd_core.lxd.instances import InstanceCalls
 from openlxd_core.lxd.metrics import MetricCalls
 from openlxd_core.lxd.projects import ProjectCalls
 from openlxd_core.lxd.snapshots import SnapshotCalls
 
 
-class LxdAdapter(ProjectCalls, InstanceCalls, SnapshotCalls, ImageCalls, ExecCalls, MetricCalls, EventCalls):
+class LxdAdapter(ProjectCalls, ForwardCalls, SnapshotCalls, ImageCalls, ExecCalls, MetricCalls, EventCalls):
     """An :class:`~openlxd_core.lxd.gateway.LxdGateway` on the LXD (5.0 and later) or Incus behind ``socket``.
 
     ``pool`` and ``network`` are where disks and NICs go; an empty network means the first managed bridge.

@@ -144,6 +144,51 @@ class InstanceSurvey:
 
 
 @dataclass(frozen=True)
+class ForwardRule:
+    """One rule of a network forward: consecutive ports of the listen address, and where they lead.
+
+    The description is no part of what a rule is.
+    """
+
+    protocol: str
+    """``tcp`` or ``udp``."""
+    first: int
+    last: int
+    target: str
+    """The address that they lead to."""
+    target_first: int
+    target_last: int
+    """As many as are listened on, or one."""
+    description: str = field(default="", compare=False)
+
+    @property
+    def listen_text(self) -> str:
+        """The listen ports as LXD writes them: ``80`` or ``8000-8010``."""
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+    @property
+    def target_text(self) -> str:
+        """The target's ports in the same way."""
+        return (
+            str(self.target_first)
+            if self.target_first == self.target_last
+            else (f"{self.target_first}-{self.target_last}")
+        )
+
+    def meets(self, other: ForwardRule) -> bool:
+        """Whether both listen on the same port."""
+        return self.protocol == other.protocol and self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class NetworkForward:
+    """All rules of one listen address of the bridge."""
+
+    listen_address: str
+    rules: Sequence[ForwardRule]
+
+
+@dataclass(frozen=True)
 class LxdEvent:
     """One line of LXD's event stream that matters to us."""
 
@@ -274,6 +319,25 @@ class LxdGateway(Protocol):
 
     async def connect_nic(self, project: str, name: str, connected: bool) -> None:
         """Take a stopped container's NIC off the network, so that another may have its address; or put it back."""
+
+    async def forwards(self) -> Sequence[NetworkForward]:
+        """The network forwards of the tenants' bridge, in one call."""
+
+    async def change_forward(
+        self, address: str, *, add: Sequence[ForwardRule] = (), remove: Sequence[ForwardRule] = ()
+    ) -> None:
+        """Add and remove rules of one listen address, leaving every other rule as it stands.
+
+        A rule that is there, or is gone, already is a success. Changes by two callers at once may be lost, as LXD
+        checks none against the other: let one in at a time. Raises AlreadyExists where another rule listens on a port.
+        """
+
+    async def leased_addresses(self, project: str) -> frozenset[str]:
+        """The addresses that the tenants' bridge has given to a project's instances, and its own. LXD 5.0.2 tells
+        those of one project only."""
+
+    async def pin_address(self, project: str, name: str, ipv4: str) -> None:
+        """Let a container, running or not, keep this IPv4 address of the bridge's network. Raises NotFound."""
 
     async def usage(self) -> Mapping[tuple[str, str], Usage]:
         """What every running container uses, by (project, name), from LXD's metrics (one cheap call)."""

@@ -461,6 +461,8 @@ async def _refuse_taken_addresses(ipv4: str, ipv6: str, *, but: str) -> None:
         if address in ("auto", "none"):
             continue
         held = Q(**{column: address}) | Q(**{f"wanted_{column}": address})
+        if column == "ipv4":
+            held |= Q(pinned_ipv4=address)
         if await models.Container.filter(held).exclude(name=but).exists():
             raise AlreadyExists(N_("The address {address} is in use."), address=address)
 

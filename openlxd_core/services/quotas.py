@@ -71,7 +71,7 @@ class Quotas:
         return await self._state(row.id)
 
     async def list(self, actor: Actor) -> Mapping[int, QuotaState]:
-        """Every account's quota and what is used of it, by user id; four queries, however many accounts there are."""
+        """Every account's quota and what is used of it, by user id; five queries, however many accounts there are."""
         require(actor, Action.USER_VIEW)
         limits = {row.user_id: to_quota(row) for row in await models.Quota.all()}
         holding = models.Container.filter(status__in=[state.value for state in HOLDING])
@@ -85,6 +85,11 @@ class Quotas:
             .values("container__user_id", "held")
         )  # fmt: skip
         snapshots = {row["container__user_id"]: row["held"] for row in taken}
+        leading = await (
+            models.PortForward.all().annotate(held=Count("id")).group_by("container__user_id")
+            .values("container__user_id", "held")
+        )  # fmt: skip
+        forwards = {row["container__user_id"]: row["held"] for row in leading}
         used = {
             row["user_id"]: Quota(row["held"], row["cores"], row["memory"], row["disk"], 0, 0) for row in sums
         }  # fmt: skip
@@ -92,13 +97,19 @@ class Quotas:
         for user_id in await models.User.exclude(status="deleted").values_list("id", flat=True):
             number = int(str(user_id))
             quota = limits.get(number, self._settings.quota)
-            mine = replace(used.get(number, NOTHING), snapshots=snapshots.get(number, 0))
+            mine = replace(
+                used.get(number, NOTHING), snapshots=snapshots.get(number, 0), forwards=forwards.get(number, 0)
+            )
             found[number] = QuotaState(quota, mine, quota.minus(mine))
         return found
 
     async def _state(self, user_id: int) -> QuotaState:
         quota, used = await quota_of(user_id, self._settings), await used_by(user_id)
-        used = replace(used, snapshots=await models.Snapshot.filter(container__user_id=user_id).count())
+        used = replace(
+            used,
+            snapshots=await models.Snapshot.filter(container__user_id=user_id).count(),
+            forwards=await models.PortForward.filter(container__user_id=user_id).count(),
+        )
         return QuotaState(quota, used, quota.minus(used))
 
     async def set(self, actor: Actor, user: int | str, quota: Quota) -> QuotaState:

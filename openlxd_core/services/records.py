@@ -9,6 +9,7 @@ from openlxd_core.domain.actor import Role
 from openlxd_core.domain.container import Container, State
 from openlxd_core.domain.errors import Message
 from openlxd_core.domain.feed import AuditEntry
+from openlxd_core.domain.forward import Forward, ForwardState, PortRange, Protocol
 from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.quota import Quota
 from openlxd_core.storage import models
@@ -89,8 +90,27 @@ def to_container(row: models.Container) -> Container:
         updated_at=row.updated_at,
         wanted_ipv4=row.wanted_ipv4,
         wanted_ipv6=row.wanted_ipv6,
+        pinned_ipv4=row.pinned_ipv4,
         suspended_reason=row.suspended_reason,
         suspended_at=row.suspended_at,
+    )
+
+
+def to_forward(row: models.PortForward) -> Forward:
+    """The forward; its ``container`` and that one's ``user`` must have been fetched with it."""
+    return Forward(
+        id=row.id,
+        container=row.container.name,
+        user_id=row.container.user_id,
+        owner=row.container.user.username,
+        protocol=Protocol(row.protocol),
+        address=row.address,
+        listen=PortRange(row.listen_first, row.listen_last),
+        target=PortRange(row.target_first, row.target_first + row.listen_last - row.listen_first),
+        description=row.description,
+        state=ForwardState(row.state),
+        created_by=row.created_by,
+        created_at=row.created_at,
     )
 
 

@@ -111,6 +111,10 @@ class Container(Model):
     wanted_ipv4 = fields.CharField(max_length=15, default="auto", db_default="auto")
     """``auto``, ``none``, or the address that it was made with."""
     wanted_ipv6 = fields.CharField(max_length=45, default="auto", db_default="auto")
+    pinned_ipv4 = fields.CharField(max_length=15, default="", db_default="")
+    """The address that it keeps while port forwards lead to it, and afterwards."""
+    forward_limit: int | None = fields.IntField(null=True)
+    """How many port forwards it may have, beside its owner's quota; none leaves that to the quota."""
     suspended_by = fields.CharField(max_length=100, default="")
     """Who suspended it; empty for one that is not suspended."""
     suspended_reason = fields.CharField(max_length=500, default="", db_default="")
@@ -259,6 +263,34 @@ class Snapshot(Model):
     class Meta:
         table = "snapshots"
         unique_together = (("container", "name"),)
+
+
+class PortForward(Model):
+    """Ports of the host that lead to a container, written before LXD is told so that no port is promised twice."""
+
+    id = fields.IntField(primary_key=True)
+    container: fields.ForeignKeyRelation[Container] = fields.ForeignKeyField(
+        "models.Container", related_name="port_forwards", on_delete=fields.CASCADE
+    )
+    container_id: int
+    protocol = fields.CharField(max_length=10)
+    """``tcp``, ``udp`` or ``both``."""
+    address = fields.CharField(max_length=45)
+    """The host's address at which it listens."""
+    listen_first = fields.IntField()
+    listen_last = fields.IntField()
+    target_first = fields.IntField()
+    """The container's first port; as many follow as the host's."""
+    target_address = fields.CharField(max_length=45, default="")
+    """Where LXD's rule leads; empty while LXD holds none."""
+    description = fields.CharField(max_length=100, default="")
+    state = fields.CharField(max_length=20)
+    created_by = fields.CharField(max_length=100, default="")
+    created_at = fields.DatetimeField(auto_now_add=True)
+
+    class Meta:
+        table = "port_forwards"
+        indexes = (("address", "listen_first"), ("container_id",))
 
 
 class Sample(Model):

@@ -149,6 +149,10 @@ async def test_a_container_lives_its_life(api: Api, alice: Actor) -> None:
     assert (await ask("POST", "/web1/snapshots/one/restore"))["status"] == "running"
     assert [s["name"] for s in await ask("GET", "/web1/snapshots")] == ["one"]
     assert (await ask("DELETE", "/web1/snapshots/one"))["status"] == "deleted"
+    made = await ask("POST", "/web1/forwards", 201, target=80, description="shop")
+    assert (made["protocol"], made["target"], made["status"]) == ("tcp", "80", "active")
+    assert [f["id"] for f in await ask("GET", "/web1/forwards")] == [made["id"]]
+    assert (await ask("DELETE", f"/web1/forwards/{made['id']}"))["status"] == "deleted"
     assert (await ask("POST", "/web1/reinstall", image="alpine/3.20"))["image"] == "alpine/3.20"
     refused = await api.ask("POST", "/containers/web1/password", token=token, json={"password": "s3cret"})
     await _error(refused, 409, "conflict")  # the simulated shell has no chpasswd; tests/live sets one

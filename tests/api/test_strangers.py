@@ -40,6 +40,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "resize_container": {"memory_mb": "256MB"},
     "set_root_password": {"password": "secret"},
     "create_snapshot": {"name": "two"},
+    "create_forward": {"target": 80},
     "whmcs_create": {"name": "web2", "image": "debian/12", "memory": "128MB", "disk": "1GB"},
     "import_image": {"alias": "debian/12"},
     "publish_image": {"container": "web1", "alias": "mine"},
@@ -69,6 +70,7 @@ class House:
     alice: Actor
     operation_id: str
     key_id: int
+    forward_id: int
     container_id: int
     credentials: dict[str, dict[str, str]]
 
@@ -87,6 +89,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         await finish(core, await core.snapshots.create(alice, "web1", "one"))
         key = await core.keys.add(alice, BODIES["add_key"]["public_key"].replace("BBB", "CCC"))
         container = await core.containers.get(alice, "web1")
+        made = await finish(core, await core.forwards.create(alice, "web1", 80))
 
         async def token(actor: Actor) -> str:
             return (await core.auth.issue_token(actor)).token
@@ -126,7 +129,9 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
             "boss": bearer(await token(boss)),
         }
         async with TestClient(TestServer(make_app(core))) as client:
-            yield House(Api(client, core), alice, operation.id, key.id, container.id, credentials)
+            yield House(
+                Api(client, core), alice, operation.id, key.id, int(made.args["forward"]), container.id, credentials
+            )
 
 
 BAD = [
@@ -141,6 +146,8 @@ async def _ask(house: House, endpoint: Endpoint, who: str, *, missing: bool = Fa
     path = endpoint.path.removeprefix("/api/v1")
     if "/users/keys/" in path:
         number = 999_999 if missing else house.key_id
+    elif "/forwards/" in path:
+        number = 999_999 if missing else house.forward_id
     else:
         number = 999_999 if missing else house.alice.user_id or 0
     operation = "00000000-0000-0000-0000-000000000000" if missing else house.operation_id
@@ -220,6 +227,7 @@ async def test_after_all_of_this_nothing_has_changed(house: House) -> None:
     assert [c.name for c in await core.containers.list(SYSTEM)] == ["web1"]
     assert (await core.containers.get(house.alice, "web1")).memory_mib == 128
     assert [s.name for s in await core.snapshots.list(house.alice, "web1")] == ["one"]
+    assert [f.id for f in await core.forwards.list(house.alice)] == [house.forward_id]
     assert [k.id for k in await core.keys.list(house.alice)] == [house.key_id]
     assert (await core.quotas.get(house.alice)).quota.containers == 3
     users = {user.username: (user.role.value, user.status.value) for user in await core.accounts.list(SYSTEM)}

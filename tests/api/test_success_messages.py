@@ -39,6 +39,13 @@ STEPS: list[tuple[str, str, dict[str, Any] | None, str]] = [
     ("POST", "/containers/web1/snapshots", {"name": "one"}, "Snapshot one of web1 was taken."),
     ("POST", "/containers/web1/snapshots/one/restore", None, "Container web1 was restored to snapshot one."),
     ("DELETE", "/containers/web1/snapshots/one", None, "Snapshot one of web1 was deleted."),
+    (
+        "POST",
+        "/containers/web1/forwards",
+        {"target": 80, "listen": 20080},
+        "Port 20080 of 198.51.100.7 is forwarded to web1.",
+    ),
+    ("DELETE", "/containers/web1/forwards/1", None, "Port 20080 of 198.51.100.7 is no longer forwarded to web1."),
     ("POST", "/containers/web1/reinstall", {}, "Container web1 was reinstalled from debian/12."),
     ("POST", "/containers/web1/suspend", None, "Container web1 was suspended."),
     ("POST", "/containers/web1/unsuspend", None, "Container web1 was unsuspended."),

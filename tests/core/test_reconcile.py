@@ -15,6 +15,8 @@ from openlxd_core.domain.feed import Change
 from openlxd_core.domain.operation import OperationStatus
 from openlxd_core.domain.quota import Quota
 from openlxd_core.lxd.gateway import MARK_OPERATION, MARK_READY, InstanceSpec
+from openlxd_core.services.network_forwards.reconcile import ForwardReconciler
+from openlxd_core.services.network_forwards.rules import ForwardRules
 from openlxd_core.services.operations import runner
 from openlxd_core.services.operations.kinds import instances
 from openlxd_core.services.operations.reconcile import Reconciler
@@ -328,7 +330,7 @@ async def test_comparing_everything_asks_once_for_all(
         await finish(core, await core.snapshots.create(alice, "web1", "kept"))
         reconciler = Reconciler(
             lxd, core.operations, containers._runner, core.operations._workers, core.feed,
-            containers._suspensions.enforce,
+            containers._suspensions.enforce, ForwardReconciler(lxd, ForwardRules(lxd, settings.state_dir / "f.lock", "")),
         )  # fmt: skip
         lxd.calls.clear()
         queries.clear()

@@ -56,6 +56,7 @@ def make_settings(directory: Path, **changes: Any) -> Settings:
         "ssh_port": 0,
         "api_port": 0,
         "images_url": "off",
+        "forward_address": "198.51.100.7",
     }
     return Settings(**(values | changes))
 

@@ -114,7 +114,7 @@ class QuotaBody(Body):
     disk_mb: QuotaSize
     snapshots: QuotaCount
     forwards: QuotaCount = 10
-    """Reserved for port forwards, which are not supported yet."""
+    """Port forwards of all containers."""
 
     def quota(self, inside: str = "") -> Quota:
         """The record; ``inside`` is the field that holds this body, where one does. Raises ValidationFailed."""

@@ -32,6 +32,7 @@ class Doing(StrEnum):
     RESTORING = "restoring"
     DOWNLOADING = "downloading"
     PUBLISHING = "publishing"
+    FORWARDING = "forwarding"
 
 
 class WhmcsStatus(StrEnum):
@@ -83,6 +84,8 @@ _DOING = {
     Kind.SNAPSHOT: Doing.SNAPSHOTTING,
     Kind.RESTORE: Doing.RESTORING,
     Kind.SNAPSHOT_DELETE: Doing.DELETING,
+    Kind.FORWARD: Doing.FORWARDING,
+    Kind.FORWARD_DELETE: Doing.DELETING,
     Kind.IMPORT: Doing.DOWNLOADING,
     Kind.PUBLISH: Doing.PUBLISHING,
 }

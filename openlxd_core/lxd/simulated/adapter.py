@@ -16,6 +16,7 @@ from openlxd_core.domain.container import Usage
 from openlxd_core.lxd.errors import ApiError, translate, unreachable
 from openlxd_core.lxd.gateway import LxdEvent, ServerInfo
 from openlxd_core.lxd.simulated.calls import entry_of
+from openlxd_core.lxd.simulated.forwards import SimulatedForwards
 from openlxd_core.lxd.simulated.images import SimulatedImages
 from openlxd_core.lxd.simulated.instances import SimulatedInstances
 from openlxd_core.lxd.simulated.projects import SimulatedProjects
@@ -26,7 +27,7 @@ WATCH_SECONDS = 0.2
 """How often the events of other processes are looked for."""
 
 
-class SimulatedLxd(SimulatedProjects, SimulatedInstances, SimulatedSnapshots, SimulatedImages):
+class SimulatedLxd(SimulatedProjects, SimulatedInstances, SimulatedSnapshots, SimulatedImages, SimulatedForwards):
     """An :class:`~openlxd_core.lxd.gateway.LxdGateway` that holds everything itself.
 
     ``path``: a file that several processes share. ``pace``: 0 is at once, 1 is about as slow as a real one.

@@ -99,7 +99,7 @@ class SimulatedCalls:
         number = entry["address"]
         return InstanceState(
             status=entry["status"],
-            ipv4=_chosen(entry.get("ipv4"), f"10.77.{number // 250 % 256}.{number % 250 + 2}") if here else "",
+            ipv4=address_of(entry) if here else "",
             ipv6=_chosen(entry.get("ipv6"), f"fd42:77::{number + 2:x}") if here else "",
             pid=1000 + number if up else 0,
         )
@@ -107,6 +107,12 @@ class SimulatedCalls:
 
 def _chosen(wanted: str | None, given: str) -> str:
     return {"auto": given, "none": ""}.get(wanted or "auto", wanted or "")
+
+
+def address_of(entry: Mapping[str, Any]) -> str:
+    """The IPv4 address that an instance has whenever it runs, or an empty string."""
+    number = entry["address"]
+    return _chosen(entry.get("ipv4"), f"10.77.{number // 250 % 256}.{number % 250 + 2}")
 
 
 def key_of(project: str, name: str) -> str:

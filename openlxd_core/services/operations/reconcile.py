@@ -30,6 +30,7 @@ from openlxd_core.lxd.gateway import (
     LxdEvent,
     LxdGateway,
 )
+from openlxd_core.services.network_forwards.reconcile import ForwardReconciler
 from openlxd_core.services.operations.failed_creates import is_not_ours
 from openlxd_core.services.operations.kinds.instances import find_instance
 from openlxd_core.services.operations.runner import Runner
@@ -59,6 +60,7 @@ class Reconciler:
         workers: Workers,
         feed: Feed,
         keep_suspended: Callable[[int], Awaitable[None]],
+        forwards: ForwardReconciler,
     ) -> None:
         """``keep_suspended`` stops a suspended container that runs, by its id."""
         self._lxd = lxd
@@ -67,6 +69,8 @@ class Reconciler:
         self._workers = workers
         self._feed = feed
         self._keep_suspended = keep_suspended
+        self._forwards = forwards
+        self._all_forwards = True
         self._wake = asyncio.Event()
         self._everything = True
         self._places: set[Place] = set()
@@ -76,6 +80,8 @@ class Reconciler:
         """Remember what LXD says has changed."""
         if event.kind == "connected":
             self._everything = True
+        elif event.action.startswith("network-forward-"):
+            self._all_forwards = True
         elif event.action.startswith("instance-") and event.name:
             # exec, console and file traffic changes nothing that a row holds
             if not event.action.startswith(("instance-exec", "instance-console", "instance-file", "instance-log")):
@@ -131,12 +137,20 @@ class Reconciler:
             except OpenLXDError:
                 self._everything = True
                 raise
+        everything = full or self._all_forwards
+        due, self._all_forwards = everything or bool(self._places), False
         while self._places:
             project, name = place = self._places.pop()
             try:
                 await self._reconcile_one(project, name)
             except OpenLXDError:
                 self._places.add(place)
+                raise
+        if due:
+            try:
+                await self._forwards.reconcile(everything=everything)
+            except OpenLXDError:
+                self._all_forwards = True
                 raise
 
     async def reconcile_everything(self) -> None:

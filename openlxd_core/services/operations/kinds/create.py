@@ -7,6 +7,7 @@ from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import LxdRefused, NotFound, OpenLXDError
 from openlxd_core.domain.operation import Kind
 from openlxd_core.lxd.gateway import MARK_OPERATION, MARK_READY, LxdGateway
+from openlxd_core.services.network_forwards.rules import ForwardRules
 from openlxd_core.services.operations.handler import ContainerHandler, Job
 from openlxd_core.services.operations.kinds.instances import (
     find_instance,
@@ -26,10 +27,13 @@ class CreateHandler(ContainerHandler):
 
     kinds = (Kind.CREATE,)
 
-    def __init__(self, settings: Settings, lxd: LxdGateway, operations: Operations, quotas: Quotas) -> None:
+    def __init__(
+        self, settings: Settings, lxd: LxdGateway, operations: Operations, quotas: Quotas, rules: ForwardRules
+    ) -> None:
         super().__init__(lxd, operations)
         self._network = settings.network
         self._quotas = quotas
+        self._rules = rules
 
     async def run(self, job: Job) -> None:
         """Make it and start it."""
@@ -40,6 +44,7 @@ class CreateHandler(ContainerHandler):
         await job.report("create", 5)
         await make_instance(self._lxd, job, fingerprint)
         await start_and_wait(self._lxd, job, ipv6=await self._gets_ipv6(job))
+        await self._rules.apply(job.container.id)
         # only now is it usable; before this mark it is half made, whatever LXD says
         await self._lxd.set_marks(*job.place, {MARK_READY: "1", MARK_OPERATION: job.operation.id})
 
@@ -53,7 +58,8 @@ class CreateHandler(ContainerHandler):
             return False
 
     async def undo(self, job: Job) -> None:
-        """Remove what a failed create left, and nothing that it did not make."""
+        """Remove what a failed create left, and nothing that it did not make. Its forwards wait for another try."""
+        await self._rules.apply(job.container.id, withdraw=True)
         await remove_own_instance(self._lxd, job)
 
     async def before_end(self, job: Job, error: OpenLXDError | None) -> None:
@@ -96,9 +102,14 @@ class DeleteHandler(ContainerHandler):
 
     kinds = (Kind.DELETE,)
 
+    def __init__(self, lxd: LxdGateway, operations: Operations, rules: ForwardRules) -> None:
+        super().__init__(lxd, operations)
+        self._rules = rules
+
     async def run(self, job: Job) -> None:
-        """Remove the instance."""
+        """Remove the instance; its port forwards before, as its address is anybody's afterwards."""
         await job.report("delete", 20)
+        await self._rules.apply(job.container.id, withdraw=True)
         if job.operation.args.get("status") == State.ERROR:
             # it was never made; what stands under its name now may be somebody else's
             found = await find_instance(self._lxd, *job.place)

@@ -98,7 +98,7 @@ async def make_instance(lxd: LxdGateway, job: Job, fingerprint: str, hwaddr: str
             disk_mib=spec.disk_mib,
             marks={MARK_OPERATION: op.id, MARK_OWNER: str(spec.user_id or "")},
             hwaddr=hwaddr,
-            ipv4=spec.wanted_ipv4,
+            ipv4=spec.fixed_ipv4,
             ipv6=spec.wanted_ipv6,
         )
         try:
@@ -139,6 +139,12 @@ async def _reported(job: Job) -> AsyncIterator[Progress]:
     finally:
         pumping.cancel()
         await asyncio.gather(pumping, return_exceptions=True)
+
+
+async def keep_address(lxd: LxdGateway, job: Job) -> None:
+    """Give the container its fixed address again, which a change of its devices may have taken."""
+    if job.container.fixed_ipv4 not in ("auto", "none"):
+        await lxd.pin_address(*job.place, job.container.fixed_ipv4)
 
 
 async def remove_own_instance(lxd: LxdGateway, job: Job) -> None:

@@ -13,6 +13,7 @@ from openlxd_core.services.operations.handler import ContainerHandler, Job
 from openlxd_core.services.operations.kinds.instances import (
     find_instance,
     image_of,
+    keep_address,
     make_instance,
     remove_own_instance,
     start_and_wait,
@@ -62,6 +63,7 @@ class ReinstallHandler(ContainerHandler):
             await remove_own_instance(lxd, job)
             await lxd.rename_instance(project, old_name, job.container.name)
             await lxd.connect_nic(*job.place, connected=True)
+            await keep_address(lxd, job)
             if job.operation.args.get("status") == State.RUNNING:
                 await lxd.start(*job.place)
         await self._room_for_one(job)

@@ -8,7 +8,7 @@ from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.errors import AlreadyExists, OpenLXDError
 from openlxd_core.domain.operation import Kind
 from openlxd_core.services.operations.handler import ContainerHandler, Job
-from openlxd_core.services.operations.kinds.instances import start_and_wait
+from openlxd_core.services.operations.kinds.instances import keep_address, start_and_wait
 from openlxd_core.storage import models
 
 
@@ -27,7 +27,11 @@ class SnapshotHandler(ContainerHandler):
                     await self._lxd.create_snapshot(*job.place, snapshot)
             case Kind.RESTORE:
                 await job.report("work", 30)
+                if job.container.pinned_ipv4:
+                    # LXD brings back the devices of then, too: it must not start with another address
+                    await self._lxd.stop(*job.place, force=True)
                 await self._lxd.restore_snapshot(*job.place, snapshot)
+                await keep_address(self._lxd, job)
                 if job.operation.args.get("running"):
                     await start_and_wait(self._lxd, job, 70)
             case _:

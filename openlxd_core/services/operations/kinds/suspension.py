@@ -12,9 +12,12 @@ from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import NotFound, OpenLXDError
 from openlxd_core.domain.operation import ENDED, Kind, OperationStatus
 from openlxd_core.i18n import N_
+from openlxd_core.lxd.gateway import LxdGateway
+from openlxd_core.services.network_forwards.rules import ForwardRules
 from openlxd_core.services.operations.handler import ContainerHandler, Job
 from openlxd_core.services.operations.kinds.instances import find_instance
 from openlxd_core.services.operations.kinds.power import start, stop
+from openlxd_core.services.operations.store import Operations
 from openlxd_core.services.records import to_container, to_operation
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
@@ -27,6 +30,10 @@ class SuspensionHandler(ContainerHandler):
 
     kinds = (Kind.SUSPEND, Kind.UNSUSPEND)
     clears_error = False
+
+    def __init__(self, lxd: LxdGateway, operations: Operations, rules: ForwardRules) -> None:
+        super().__init__(lxd, operations)
+        self._rules = rules
 
     async def take(self, job: Job) -> bool:
         """Wait until the container is free and take it in hand, unless the operation was overtaken meanwhile."""
@@ -73,7 +80,11 @@ class SuspensionHandler(ContainerHandler):
         return found is not None and OperationStatus(found.status) not in ENDED
 
     async def run(self, job: Job) -> None:
-        """Stop it, or start it if it ran when it was suspended; what LXD does not hold needs neither."""
+        """Stop it, or start it if it ran when it was suspended; what LXD does not hold needs neither.
+
+        Its port forwards are taken out of LXD before, and put back.
+        """
+        await self._rules.apply(job.container.id)
         if await find_instance(self._lxd, *job.place) is None:
             return
         if job.operation.kind is Kind.SUSPEND:

@@ -1,0 +1,148 @@
+"""Comparing port forwards with LXD: what a crash left is finished, what somebody did with lxc is noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from openlxd_core.coordination.change_log import announce
+from openlxd_core.domain.actor import SYSTEM
+from openlxd_core.domain.container import State
+from openlxd_core.domain.errors import LxdUnavailable, OpenLXDError
+from openlxd_core.domain.forward import ForwardState
+from openlxd_core.lxd.gateway import ForwardRule, LxdGateway
+from openlxd_core.services import audit
+from openlxd_core.services.network_forwards.rules import ForwardRules, is_wanted, rules_of
+from openlxd_core.storage import models
+from openlxd_core.storage.transaction import transaction
+
+log = structlog.get_logger(__name__)
+
+Held = frozenset[tuple[str, ForwardRule]]
+"""LXD's rules, each with its listen address."""
+
+
+class ForwardReconciler:
+    """Brings rows and LXD's network forwards together; one process does it, the one that reconciles containers."""
+
+    def __init__(self, lxd: LxdGateway, rules: ForwardRules) -> None:
+        self._lxd = lxd
+        self._rules = rules
+
+    async def reconcile(self, *, everything: bool) -> None:
+        """Compare the rows with LXD: one call and two queries where nothing differs. Raises LxdUnavailable.
+
+        Without ``everything`` LXD is not asked where there are no rows. Containers that an operation has in hand are
+        left to it. The rows are read before LXD, so that a rule without a row is one that OpenLXD did not make.
+        """
+        rows = await models.PortForward.all().select_related("container")
+        if not rows and not everything:
+            return
+        held: Held = frozenset(
+            (forward.listen_address, rule) for forward in await self._lxd.forwards() for rule in forward.rules
+        )
+        due: set[int] = set()
+        for row in rows:
+            if not row.container.operation_id and await self._differs(row, held):
+                due.add(row.container_id)
+        for container_id in sorted(due):
+            try:
+                await self._rules.apply(container_id)
+                await self._drop_removed(container_id)
+            except LxdUnavailable:
+                raise
+            except OpenLXDError as error:
+                log.warning("forward_not_reconciled", container=container_id, reason=str(error))
+        known = {(row.address, rule) for row in rows for rule in _rules_of(row)}
+        strange = [(address, rule) for address, rule in held if (address, rule) not in known]
+        if strange:
+            await self._adopt(strange)
+
+    async def _differs(self, row: models.PortForward, held: Held) -> bool:
+        """Whether LXD has to be told something about this row; what LXD says about it is noted here."""
+        rules = _rules_of(row)
+        here = bool(rules) and all((row.address, rule) in held for rule in rules)
+        wanted = is_wanted(row, row.container)
+        if wanted and await self._moved(row.container):
+            return True
+        match ForwardState(row.state):
+            case ForwardState.ACTIVE if wanted and not here:
+                await self._note(row, ForwardState.MISSING, "forward.missing")
+                return False
+            case ForwardState.MISSING:
+                if here:
+                    await self._note(row, ForwardState.ACTIVE, "forward.found")
+                return False
+            case ForwardState.ACTIVE:
+                return not wanted
+            case ForwardState.INACTIVE:
+                return wanted or here
+            case _:
+                return True
+
+    async def _moved(self, container: models.Container) -> bool:
+        """Whether the container has another address than the one it was to keep; that one is followed."""
+        if container.status != State.RUNNING or not container.ipv4 or container.ipv4 == container.pinned_ipv4:
+            return False
+        if container.pinned_ipv4:
+            log.warning("forward_address_moved", container=container.name)
+            await self._rules.repin(container, container.ipv4)
+        return True
+
+    @transaction
+    async def _drop_removed(self, container_id: int) -> None:
+        """Delete the rows of forwards that LXD has let go, unless an operation is at it."""
+        container = await models.Container.filter(id=container_id, operation_id="").first()
+        if container is None:
+            return
+        removed = models.PortForward.filter(container_id=container_id, state=ForwardState.REMOVING.value)
+        if await removed.delete():
+            await announce("forward", "deleted", container.name, container.user_id)
+
+    @transaction
+    async def _note(self, seen: models.PortForward, state: ForwardState, action: str) -> None:
+        row = await models.PortForward.filter(id=seen.id, state=seen.state).select_related("container").first()
+        if row is None or row.container.operation_id:
+            return
+        row.state = state.value
+        await row.save()
+        container = row.container
+        detail = f"{row.address}:{rules_of(row, container.name, '0.0.0.0')[0].listen_text}"  # noqa: S104 - no listener
+        await audit.record(SYSTEM, action, container.name, user_id=container.user_id, detail=detail)
+        await announce("forward", "updated", container.name, container.user_id)
+
+    async def _adopt(self, strange: Sequence[tuple[str, ForwardRule]]) -> None:
+        """Show rules that somebody made with lxc for a container of ours; all others are LXD's own affair."""
+        owners = {row.pinned_ipv4 or row.ipv4: row for row in await models.Container.all()}
+        for address, rule in sorted(strange, key=lambda found: (found[0], found[1].protocol, found[1].first)):
+            container = owners.get(rule.target)
+            equally_many = rule.last - rule.first == rule.target_last - rule.target_first
+            if container is not None and rule.target and equally_many and rule.protocol in ("tcp", "udp"):
+                await self._store(container, address, rule)
+
+    @transaction
+    async def _store(self, seen: models.Container, address: str, rule: ForwardRule) -> None:
+        container = await models.Container.filter(id=seen.id, operation_id="").first()
+        taken = models.PortForward.filter(address=address, listen_first__lte=rule.last, listen_last__gte=rule.first)
+        if container is None or await taken.filter(protocol__in=(rule.protocol, "both")).exists():
+            return
+        await models.PortForward.create(
+            container_id=container.id,
+            protocol=rule.protocol,
+            address=address,
+            listen_first=rule.first,
+            listen_last=rule.last,
+            target_first=rule.target_first,
+            target_address=rule.target,
+            description=rule.description[:100],
+            state=ForwardState.ACTIVE.value,
+            created_by="lxd",
+        )
+        detail = f"{address}:{rule.listen_text}"
+        await audit.record(SYSTEM, "forward.adopt", container.name, user_id=container.user_id, detail=detail)
+        await announce("forward", "created", container.name, container.user_id)
+
+
+def _rules_of(row: models.PortForward) -> Sequence[ForwardRule]:
+    return rules_of(row, row.container.name, row.target_address or row.container.pinned_ipv4)
