@@ -328,9 +328,10 @@ async def test_comparing_everything_asks_once_for_all(
         for number in range(3):
             await make(core, alice, f"web{number}")
         await finish(core, await core.snapshots.create(alice, "web1", "kept"))
+        forwards = ForwardReconciler(lxd, ForwardRules(lxd, settings.state_dir / "forwards.lock", ""))
         reconciler = Reconciler(
             lxd, core.operations, containers._runner, core.operations._workers, core.feed,
-            containers._suspensions.enforce, ForwardReconciler(lxd, ForwardRules(lxd, settings.state_dir / "f.lock", "")),
+            containers._suspensions.enforce, forwards,
         )  # fmt: skip
         lxd.calls.clear()
         queries.clear()
