@@ -39,6 +39,7 @@ from openlxd_tui.formatting import sentence, severity, show
 from openlxd_tui.reasons import ADMINS_ONLY
 from openlxd_tui.screens import palette_entries
 from openlxd_tui.screens.account.page import AccountPage
+from openlxd_tui.screens.containers.forwards import ForwardsPage
 from openlxd_tui.screens.containers.page import ContainersPage
 from openlxd_tui.screens.containers.snapshots import SnapshotsPage
 from openlxd_tui.screens.containers.unmanaged import UnmanagedPage
@@ -450,7 +451,7 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         pages: list[tuple[str, type[Page], Callable[[], object] | None]] = [
             (title, _PAGES[name][1], partial(self.go, name)) for _key, name, title in self.pages() if name != "help"
         ]
-        pages.append((N_("Snapshots"), SnapshotsPage, None))
+        pages += [(N_("Snapshots"), SnapshotsPage, None), (N_("Port forwards"), ForwardsPage, None)]
         if self.actor.is_admin:
             pages.append((N_("Unmanaged instances"), UnmanagedPage, self._open_unmanaged))
         return pages
@@ -464,6 +465,7 @@ class OpenLXDApp(App[None], inherit_bindings=False):
         pages: list[tuple[str, type[Page]]] = [
             (N_("Containers"), ContainersPage),
             (N_("Snapshots"), SnapshotsPage),
+            (N_("Port forwards"), ForwardsPage),
             (N_("Images"), ImagesPage),
             (N_("Account"), AccountPage),
         ]

@@ -26,6 +26,7 @@ _CONTAINER: dict[str, str] = {
     "retry": N_("{name} ({state}): only a container that could not be created can be retried."),
     "resize": N_("{name} ({state}): limits can be changed while it is running, paused or stopped."),
     "snapshots": N_("{name} ({state}): its snapshots can be seen while it is running, paused or stopped."),
+    "forwards": N_("{name} ({state}): its port forwards can be seen while it is running, paused or stopped."),
     "reinstall": N_("{name} ({state}): it can be reinstalled while it is running, paused or stopped."),
     "publish": N_("{name} ({state}): stop it to create an image from it, or use one of its snapshots."),
     "delete": N_("{name} ({state}): it can be deleted when that is done."),

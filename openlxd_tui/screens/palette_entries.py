@@ -73,18 +73,24 @@ def _elsewhere(app: App[None], title: str, kind: type[DOMNode], opener: Callable
                 continue
             if "escape" in binding.key or binding.action.startswith("scroll("):
                 continue
-            run = _going(app, opener, binding, acts_on_row=binding.action in getattr(kind, "ROW_ACTIONS", ()))
+            run = _going(
+                app, opener, binding, getattr(kind, "OPENED_BY", ""),
+                acts_on_row=binding.action in getattr(kind, "ROW_ACTIONS", ()),
+            )  # fmt: skip
             key = binding.key.split(",")[0]
             found.setdefault(binding.action, Entry(key, _(binding.description), run, _(title), opener is not None))
     return list(found.values())
 
 
 def _going(
-    app: App[None], opener: Callable[[], object] | None, binding: Binding, *, acts_on_row: bool
+    app: App[None], opener: Callable[[], object] | None, binding: Binding, kind_key: str, *, acts_on_row: bool
 ) -> Callable[[], Awaitable[None]]:
+    """What choosing it does; ``kind_key`` opens its screen where there is no ``opener``."""
+
     async def run() -> None:
         if opener is None:
-            app.notify(_(N_("Choose a container first and press v for its snapshots.")), severity="warning")
+            hint = Message(N_("Choose a container first, then press {key}."), {"key": kind_key})
+            app.notify(sentence(hint), severity="warning")
             return
         opener()
         if acts_on_row:

@@ -23,6 +23,7 @@ from openlxd_core.domain.operation import Kind, Operation, OperationStatus
 from openlxd_core.domain.preferences import Preferences, TableView
 from openlxd_core.domain.quota import Quota, check_fits, in_use
 from openlxd_tui.shells import ShellResult
+from tests.tui.fake_forwards import FakeForwards
 from tests.tui.fake_images import NOW, FakeImages, FakeSnapshots
 
 ALICE = Actor(Role.TENANT, 2, "alice", origin="ssh", address="192.0.2.7")
@@ -184,6 +185,7 @@ class FakeCore:
         self.settings = SimpleNamespace(images_servers=["https://images.example.org"])
         self.images = FakeImages(self)
         self.snapshots = FakeSnapshots(self)
+        self.forwards = FakeForwards(self)
         self.preferences = FakePreferences(self)
         self.fails: OpenLXDError | None = None
         self._kind = "containers"
@@ -351,7 +353,11 @@ class FakeQuotas:
         number = number if number is not None else actor.user_id
         quota = self.core.quota_of.get(number, Quota())
         used = in_use(c for c in self.core.rows.values() if c.user_id == number)
-        used = replace(used, snapshots=sum(map(len, self.core.snapshots.held.values())))
+        used = replace(
+            used,
+            snapshots=sum(map(len, self.core.snapshots.held.values())),
+            forwards=sum(map(len, self.core.forwards.held.values())),
+        )
         return type("QuotaState", (), {"quota": quota, "used": used, "left": quota.minus(used)})()
 
     async def list(self, actor: Actor) -> Mapping[int, Any]:

@@ -10,6 +10,7 @@ from openlxd_core.domain.account import AccountStatus, SshKey
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import State
 from openlxd_core.domain.feed import LxdState
+from openlxd_core.domain.forward import ForwardState, Protocol
 from openlxd_core.domain.image import CatalogueState
 from openlxd_core.domain.operation import Kind
 from openlxd_core.services.containers import UnmanagedInstance
@@ -94,6 +95,15 @@ def _snapshots(core: FakeCore) -> None:
     core.snapshots.add("blog", "tonight", ready=False, days=0)
 
 
+def _forwards(core: FakeCore) -> None:
+    a_busy_day(core)
+    core.forwards.add("blog", "20080", "80", description="shop")
+    core.forwards.add("blog", "20443", "443")
+    core.forwards.add("blog", "21000-21009", "3000-3009", protocol=Protocol.BOTH, description="games")
+    core.forwards.add("blog", "22022", "22", ForwardState.MISSING, description="ssh")
+    core.forwards.add("blog", "25565", "25565", ForwardState.PENDING)
+
+
 def _strays(core: FakeCore) -> None:
     _hosting(core)
     core.strays = [
@@ -156,6 +166,10 @@ SCENES: dict[str, Scene] = {
     "snapshots": Scene(prepare=_snapshots, keys=("v",), size=(80, 24)),
     "snapshots-120x40": Scene(prepare=_snapshots, keys=("v",), size=(120, 40)),
     "snapshots-empty": Scene(keys=("v",), size=(80, 24)),
+    "forwards": Scene(prepare=_forwards, keys=("f",), size=(80, 24)),
+    "forwards-120x40": Scene(prepare=_forwards, keys=("f",), size=(120, 40)),
+    "forwards-empty": Scene(keys=("f",), size=(80, 24)),
+    "forward-add": Scene(prepare=_forwards, keys=("f", "n", *"8080"), size=(80, 24)),
     "snapshot-restore": Scene(prepare=_snapshots, keys=("v", "down", "r"), size=(80, 24)),
     "reinstall": Scene(prepare=_images, keys=("R", "tab", *"blo"), size=(80, 24)),
     "publish": Scene(prepare=_images, keys=("end", "up", "up", "P"), size=(80, 24)),

@@ -16,6 +16,7 @@ from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import State
 from openlxd_core.domain.errors import Conflict, LxdUnavailable, Message, OpenLXDError
 from openlxd_core.domain.feed import LxdState
+from openlxd_core.domain.forward import ForwardState
 from openlxd_core.domain.operation import Kind
 from openlxd_tui.app import OpenLXDApp
 from openlxd_tui.screens.dialog import Dialog
@@ -75,6 +76,17 @@ def snapshots(*, ready: bool = True, busy: bool = False) -> Callable[[FakeCore],
     return prepare
 
 
+def forwards(state: ForwardState, *, busy: bool = False) -> Callable[[FakeCore], None]:
+    def prepare(core: FakeCore) -> None:
+        core.add(container("web1"))
+        core.forwards.add("web1", "20080", "80", state)
+        if busy:
+            op = operation("web1", Kind.FORWARD)
+            core.under_way[op.id] = op
+
+    return prepare
+
+
 def accounts(status: AccountStatus) -> Callable[[FakeCore], None]:
     def prepare(core: FakeCore) -> None:
         core.users = {2: replace(user(2, "alice"), status=status)}
@@ -120,6 +132,10 @@ MOMENTS: dict[str, Moment] = {
     "snapshots-ready": Moment(snapshots(), ("v",), shows="before"),
     "snapshots-being-taken": Moment(snapshots(ready=False), ("v",), shows="before"),
     "snapshots-busy": Moment(snapshots(busy=True), ("v",), shows="before"),
+    "forwards-none": Moment(row(State.RUNNING), ("f",), shows="No port forwards yet.", everywhere=True),
+    "forwards-active": Moment(forwards(ForwardState.ACTIVE), ("f",), shows="20080"),
+    "forwards-missing": Moment(forwards(ForwardState.MISSING), ("f",), shows="20080"),
+    "forwards-busy": Moment(forwards(ForwardState.PENDING, busy=True), ("f",), shows="20080"),
     "account-no-key": Moment(nothing, ("2",), shows="No SSH keys yet.", everywhere=True),
     "account-key": Moment(keys, ("2",), shows="laptop"),
     "account-of-root": Moment(nothing, ("2",), actor=ROOT, shows="You are root"),

@@ -23,6 +23,7 @@ from openlxd_tui.reasons import ADMINS_ONLY, container_reason, no_row
 from openlxd_tui.screens.confirm import Confirm, TypeToConfirm
 from openlxd_tui.screens.containers.create import CreateForm, worth_offering
 from openlxd_tui.screens.containers.forms import PublishForm, ReinstallForm, snapshots_text
+from openlxd_tui.screens.containers.forwards import ForwardsPage
 from openlxd_tui.screens.containers.resize import ResizeForm
 from openlxd_tui.screens.containers.snapshots import SnapshotsPage
 from openlxd_tui.screens.containers.suspend import SuspendContainerForm
@@ -68,6 +69,7 @@ class ContainerActions(Page):
         Binding("z", "resize", N_("Resize")),
         Binding("d", "delete", N_("Delete")),
         Binding("v", "snapshots", N_("Snapshots")),
+        Binding("f", "forwards", N_("Port forwards")),
         Binding("R", "reinstall", N_("Reinstall")),
         Binding("P", "publish", N_("Create an image")),
         Binding("x", "suspend", N_("Suspend"), show=False),
@@ -97,7 +99,7 @@ class ContainerActions(Page):
             return False
         if action in ("suspend", "unsuspend"):  # also while another operation is under way, which it waits for
             return self.session.actor.is_admin and container.suspended is (action == "unsuspend")
-        if container.name in self._operations and action not in ("shell", "delete", "snapshots"):
+        if container.name in self._operations and action not in ("shell", "delete", "snapshots", "forwards"):
             return False
         return container.status in needs
 
@@ -196,6 +198,11 @@ class ContainerActions(Page):
         """Its snapshots."""
         if name := self.table.current_key:
             self.app.push_screen(SnapshotsPage(name))
+
+    def action_forwards(self) -> None:
+        """Its port forwards."""
+        if name := self.table.current_key:
+            self.app.push_screen(ForwardsPage(name))
 
     def action_unmanaged(self) -> None:
         """The instances of LXD that nobody here owns."""

@@ -47,6 +47,7 @@ STATES: dict[str, frozenset[State]] = {
     "retry": frozenset({State.ERROR, State.MISSING}),
     "resize": _MADE,
     "snapshots": _MADE,
+    "forwards": _MADE,
     "reinstall": _MADE,
     "publish": frozenset({State.STOPPED}),
     "suspend": ANY_STATE,
