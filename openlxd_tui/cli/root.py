@@ -1,10 +1,9 @@
-"""Which commands there are. Each is imported only when it is called.
-
-The list itself is data, so that the documentation's test can read it and ``--help`` speaks the caller's language.
-"""
+"""The command line of the ``openlxd`` program: options for every command, the table's commands, and how each ends."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -17,87 +16,27 @@ from cyclopts import App, Group, Parameter
 from openlxd_core.domain.errors import BadRequest, OpenLXDError, unusable
 from openlxd_core.i18n import LANGUAGES, N_, Translator, _, set_translator
 from openlxd_tui.cli import context, exits
-from openlxd_tui.cli.help import GLOBAL_OPTIONS, HelpFormatter, mistake
-
-COMMANDS: tuple[tuple[str, str, str], ...] = (
-    ("up", "servers:up", N_("Start the SSH console and the API, and restart either one if it exits.")),
-    ("ssh", "servers:ssh", N_("Run only the SSH console.")),
-    ("api", "servers:api", N_("Run only the API.")),
-    ("tui", "local:tui", N_("Open the admin console in this terminal.")),
-    ("setup", "machine:setup", N_("Install and configure LXD on this machine.")),
-    ("doctor", "machine:doctor", N_("Check the installation and tell how to fix problems.")),
-    ("user add", "users:add", N_("Create an account. Its API key is printed once.")),
-    ("user list", "users:list_users", N_("List accounts.")),
-    ("user passwd", "users:passwd", N_("Set an account's password. Its sessions and tokens end.")),
-    ("user suspend", "users:suspend", N_("Suspend an account. Its containers keep running.")),
-    ("user activate", "users:activate", N_("Reactivate a suspended account.")),
-    ("user delete", "users:delete", N_("Delete an account. Refused while it owns containers.")),
-    ("user quota", "users:quota", N_("Show or change an account's quota.")),
-    ("user key api", "keys:api", N_("Create a new API key for an account. The old key stops working immediately.")),
-    ("user key system", "keys:system", N_("Show or change the admin account that the system API key uses.")),
-    ("user key list", "keys:list_keys", N_("List an account's SSH keys.")),
-    ("user key add", "keys:add", N_("Add an SSH public key to an account.")),
-    ("user key delete", "keys:delete", N_("Delete an SSH key.")),
-    ("container list", "containers:list_containers", N_("List the containers of all accounts.")),
-    ("container adopt", "containers:adopt", N_("Assign an existing LXD container to an account.")),
-    ("container suspend", "containers:suspend", N_("Suspend a container: stop it and block its owner's access.")),
-    (
-        "container unsuspend",
-        "containers:unsuspend",
-        N_("Unsuspend a container. It is started if it was running before."),
-    ),
-    ("image list", "images:list_images", N_("List the images on this host.")),
-    ("image remote", "images:remote", N_("List the images that the image servers offer.")),
-    ("image import", "images:import_image", N_("Import an image and wait until it is done.")),
-    ("image delete", "images:delete", N_("Delete an image. Containers created from it keep working.")),
-    ("db upgrade", "database:upgrade", N_("Migrate the database to this version. A backup is made first.")),
-    ("db backup", "database:backup", N_("Back up the database to a file, also while the servers run.")),
-    ("db restore", "database:restore", N_("Restore the database from a backup. Refused while the servers run.")),
-    ("db check", "database:check", N_("Check the integrity of the database.")),
-    ("config show", "config:show", N_("Show every setting with its value and source.")),
-    ("version", "config:version", N_("Show the version.")),
-)
-"""Name, ``module:function`` in this package, and what it does."""
-
-GROUPS: dict[str, str] = {
-    "user": N_("Manage accounts, passwords, quotas and keys."),
-    "user key": N_("Manage API keys and SSH keys."),
-    "container": N_("Manage the containers of all accounts."),
-    "image": N_("Manage images."),
-    "db": N_("Manage the database."),
-    "config": N_("Show the configuration."),
-}
+from openlxd_tui.commands.call import OperationFailed, UsageError
+from openlxd_tui.commands.help import GLOBAL_OPTIONS
+from openlxd_tui.commands.mistakes import mistake, unknown_command
+from openlxd_tui.commands.parsing import add_commands, new_app
+from openlxd_tui.commands.table import GROUPS, PROGRAM_PREFIX, Door, verbs_of
 
 SUMMARY = N_("OpenLXD: a multi-tenant hosting console for LXD.")
 
 
 def build(*, print_error: bool = True) -> App:
-    """The command line, in the language that is set; mistakes in its use are printed by it unless ``print_error`` is
-    False.
-    """
-    root = App(
-        name="openlxd",
-        help=_(SUMMARY),
+    """The command line; mistakes in its use are printed by it unless ``print_error`` is False."""
+    root = new_app(
+        PROGRAM_PREFIX,
+        help=SUMMARY,
         version=_version,
-        help_format="plaintext",
-        help_formatter=HelpFormatter(),
         error_formatter=_usage_error,
-        exit_on_error=False,
         print_error=print_error,
-        help_on_error=False,
         suppress_keyboard_interrupt=False,
-        result_action="return_value",
     )
-    apps: dict[str, App] = {"": root}
-    for name, text in GROUPS.items():
-        parent, _space, last = name.rpartition(" ")
-        apps[name] = App(name=last, help=_(text))
-        apps[parent].command(apps[name])
-    for name, target, text in (*COMMANDS, ("_prepare", "servers:prepare", "")):
-        parent, _space, last = name.rpartition(" ")
-        module, _colon, function = target.partition(":")
-        shown = not last.startswith("_")
-        apps[parent].command(f"openlxd_tui.cli.{module}:{function}", name=last, help=_(text) or None, show=shown)
+    add_commands(root, Door.PROGRAM)
+    root.command("openlxd_tui.cli.servers:prepare", name="_prepare", show=False)
     root.meta.default(_launch(root))
     return root
 
@@ -133,9 +72,20 @@ def _launch(root: App) -> Any:
         context.options.config = config
         context.options.quiet = quiet
         context.options.overrides = dict(_setting(text) for text in set_ or ())
-        return root(tokens)
+        return _call(root, tokens)
 
     return launch
+
+
+def _call(root: App, tokens: Sequence[str]) -> Any:
+    """Run one command to its end. Those of both doors get the core; the host's own open it where they need it."""
+    function, bound, ignored = root.parse_args(tokens)
+    if "at" in ignored:
+        from openlxd_tui.cli.doors import call
+
+        return asyncio.run(call(function, bound.args, bound.kwargs))
+    result = function(*bound.args, **bound.kwargs)
+    return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -159,7 +109,7 @@ _TAKE_A_VALUE = ("--config", "--set", "--lang")
 
 
 def _explained(arguments: Sequence[str]) -> list[str]:
-    """``help user list`` as ``user list --help``. Raises BadRequest for a command that does not exist."""
+    """``help user list`` as ``user list --help``. Raises UsageError for a command that does not exist."""
     words = list(arguments)
     first = 0
     while first < len(words) and words[first].startswith("-"):
@@ -168,8 +118,9 @@ def _explained(arguments: Sequence[str]) -> list[str]:
         return words
     asked = [word for word in words[first + 1 :] if not word.startswith("-")]
     name = " ".join(asked)
-    if name and name not in GROUPS and name not in {known for known, _target, _text in COMMANDS}:
-        raise BadRequest(N_("There is no command “{name}”. Try: openlxd --help"), name=name[:60])
+    known = {*GROUPS, *(verb.name for verb in verbs_of(Door.PROGRAM))}
+    if name and name not in known:
+        raise UsageError(unknown_command(name, known, "openlxd --help"))
     return [*words[:first], *asked, "--help"]
 
 
@@ -216,12 +167,21 @@ def run(arguments: Sequence[str]) -> int:
     except BadRequest as error:
         context.fail(error)
         return exits.USAGE
+    except UsageError as error:
+        context.fail(BadRequest("{reason}", reason=str(error)))
+        return exits.USAGE
     try:
         result = build(print_error=not json).meta(list(arguments))
     except cyclopts.CycloptsError as error:  # it has printed its line
         if json:
             context.fail(BadRequest("{reason}", reason=mistake(error)))
         return exits.USAGE
+    except UsageError as error:
+        context.fail(BadRequest("{reason}", reason=str(error)))
+        return exits.USAGE
+    except OperationFailed as error:
+        context.fail(OpenLXDError("{reason}", reason=error.message.text(_)), code=error.code)
+        return exits.exit_code_of(error.code)
     except OpenLXDError as error:
         context.fail(error)
         return exits.exit_code(error)

@@ -16,8 +16,8 @@ from openlxd_core.domain.preferences import Preferences
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import Translator, _, set_translator
 from openlxd_tui.choices import preferences_of
+from openlxd_tui.ssh import commands
 from openlxd_tui.ssh.apps import run
-from openlxd_tui.ssh.commands import handlers
 from openlxd_tui.ssh.pace import Pace, pace_of
 from openlxd_tui.ssh.protocols import SessionConnection, SessionHost
 from openlxd_tui.terminal.capabilities import TerminalKind, clamp_size, client_environment, judge_terminal, language_of
@@ -156,12 +156,12 @@ class ConsoleSession(asyncssh.SSHServerSession[bytes]):
         set_translator(self.translator)
         status = 1
         try:
-            status = await handlers.dispatch(self, self._command, self._connection.container)
+            status = await commands.dispatch(self, self._command, self._connection.container)
         except asyncio.CancelledError:
             status = 1
         except Exception:
             log.exception("session_broken", user=self.actor.username)
-            self._say_error(handlers.BROKEN.text(_))
+            self._say_error(commands.BROKEN.text(_))
         finally:
             self._finish(status)
 

@@ -13,7 +13,8 @@ import pytest
 from openlxd_core.domain import errors
 from openlxd_core.domain.errors import error_tree
 from openlxd_tui.cli import context, exits
-from openlxd_tui.cli.root import COMMANDS, GROUPS, language
+from openlxd_tui.cli.root import language
+from openlxd_tui.commands.table import GROUPS, Door, Verb, verbs_of
 from tests.cli.conftest import Openlxd
 
 pytestmark = pytest.mark.slow
@@ -38,14 +39,15 @@ def test_every_error_has_an_exit_code() -> None:
     assert exits.exit_code(errors.ConfigurationError("x")) == 1
 
 
-@pytest.mark.parametrize(("name", "target"), [(name, target) for name, target, _text in COMMANDS])
-def test_every_command_is_there_and_explains_itself(openlxd: Openlxd, name: str, target: str) -> None:
-    """``--help`` works for each, without a database, keys or LXD."""
-    module, _colon, function = target.partition(":")
-    assert (getattr(importlib.import_module(f"openlxd_tui.cli.{module}"), function).__doc__ or "").strip()
-    ran = openlxd(*name.split(), "--help")
+@pytest.mark.parametrize("verb", verbs_of(Door.PROGRAM), ids=lambda verb: verb.name)
+def test_every_command_is_there_and_explains_itself(openlxd: Openlxd, verb: Verb) -> None:
+    """``--help`` works for each, without a database, keys or LXD, and shows an example."""
+    module, _colon, function = verb.target.partition(":")
+    assert (getattr(importlib.import_module(module), function).__doc__ or "").strip()
+    ran = openlxd(*verb.name.split(), "--help")
     assert ran.code == 0
-    assert f"openlxd {name}" in " ".join(ran.out.split())
+    assert f"openlxd {verb.name}" in " ".join(ran.out.split())
+    assert f"Example: {verb.call(Door.PROGRAM)}\n" in ran.out
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -418,7 +420,7 @@ def test_failures_for_programs_are_json(openlxd: Openlxd) -> None:
 
 def test_help_explains_one_command(openlxd: Openlxd) -> None:
     """``help COMMAND`` is ``COMMAND --help``, for every command and group, and a success."""
-    for name in ["", *GROUPS, *(name for name, _target, _text in COMMANDS)]:
+    for name in ["", *GROUPS, *(verb.name for verb in verbs_of(Door.PROGRAM))]:
         one, other = openlxd("help", *name.split()), openlxd(*name.split(), "--help")
         assert (one.code, other.code, one.out) == (0, 0, other.out), name
         assert one.out.startswith(f"Usage: openlxd {name}".rstrip()), name

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from openlxd_tui.cli.root import COMMANDS, GROUPS
+from openlxd_tui.commands.table import GROUPS, Door, verbs_of
 from tests.cli.conftest import Openlxd
 
 _ENGLISH_ONLY = (
@@ -17,7 +17,7 @@ _ENGLISH_ONLY = (
 )
 
 
-@pytest.mark.parametrize("name", ["", *GROUPS, *(name for name, _target, _text in COMMANDS)])
+@pytest.mark.parametrize("name", ["", *GROUPS, *(verb.name for verb in verbs_of(Door.PROGRAM))])
 def test_chinese_help_is_chinese_throughout(openlxd: Openlxd, name: str) -> None:
     """Headings, descriptions, defaults and marks; only names and what one types stay as they are."""
     ran = openlxd("--lang", "zh", *name.split(), "--help")

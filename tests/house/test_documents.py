@@ -9,7 +9,7 @@ import pytest
 
 from openlxd_api.app import all_endpoints
 from openlxd_core.settings import Settings
-from openlxd_tui.cli.root import COMMANDS
+from openlxd_tui.commands.table import HOST_VERBS, Door, verbs_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
@@ -34,7 +34,7 @@ def test_no_setting_is_documented_that_is_none() -> None:
     assert rows == {name.upper() for name in Settings.model_fields}
 
 
-@pytest.mark.parametrize("name", [name for name, _target, _text in COMMANDS])
+@pytest.mark.parametrize("name", [verb.name for verb in HOST_VERBS])
 def test_every_command_has_its_line(name: str) -> None:
     """docs/admins.md has a row for it."""
     assert re.search(rf"^\| `openlxd {name}[` ]", DOCS["admins.md"], re.MULTILINE)
@@ -67,9 +67,7 @@ def test_every_key_has_its_line(key: str, where: str) -> None:
 
 def test_the_ssh_commands_have_their_line() -> None:
     """docs/tenants.md names each word that can follow ssh openlxd@host."""
-    from openlxd_tui.ssh.commands.handlers import COMMANDS as SSH_COMMANDS
-
-    assert [name for name in SSH_COMMANDS if f"`{name}" not in DOCS["tenants.md"]] == []
+    assert [verb.name for verb in verbs_of(Door.SSH) if f"`{verb.name}" not in DOCS["tenants.md"]] == []
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import time
 from typing import Any
 
 import pytest
 
 from openlxd_core.domain.actor import SYSTEM
 from openlxd_core.domain.errors import LxdRefused
-from openlxd_tui.ssh.commands.handlers import COMMANDS
+from openlxd_tui.commands.call import UsageError
+from openlxd_tui.commands.parsing import ssh_commands
+from openlxd_tui.commands.table import Door, Verb, verbs_of
+from openlxd_tui.ssh.commands import dispatch
 from tests.ssh.rig import Rig, open_screen
 from tests.support.core import eventually
 
@@ -111,20 +116,147 @@ async def test_an_operation_that_fails_is_json_too(rig: Rig) -> None:
     assert result.exit_status != 0
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-async def test_every_command_explains_itself(rig: Rig, name: str) -> None:
-    """``COMMAND --help``, ``COMMAND -h`` and ``help COMMAND`` are one text, with every option, and a success."""
+@pytest.mark.parametrize("verb", verbs_of(Door.SSH), ids=lambda verb: verb.name)
+async def test_every_command_explains_itself(rig: Rig, verb: Verb) -> None:
+    """``COMMAND --help``, ``COMMAND -h`` and ``help COMMAND`` are one text, with an example, and a success."""
     async with rig.connect() as connection:
-        asked = [await connection.run(words) for words in (f"{name} --help", f"{name} -h", f"help {name}")]
+        asked = [
+            await connection.run(words) for words in (f"{verb.name} --help", f"{verb.name} -h", f"help {verb.name}")
+        ]
         assert {(result.exit_status, result.stderr) for result in asked} == {(0, "")}
         assert len({result.stdout for result in asked}) == 1
         text = asked[0].stdout
-        assert text.startswith(f"Usage: {COMMANDS[name].usage}\n")
-        for option in COMMANDS[name].options | COMMANDS[name].flags:
-            assert f"  --{option}" in text
-        if "json" in COMMANDS[name].flags:
-            told = json.loads((await connection.run(f"help {name} --json")).stdout)
-            assert told["usage"] == COMMANDS[name].usage
+        assert text.startswith(f"Usage: {verb.line}\n")
+        assert f"Example: {verb.call(Door.SSH)}\n" in text + "\n"
+        told = json.loads((await connection.run(f"help {verb.name} --json")).stdout)
+        assert told["usage"] == verb.line
+        assert all(f"  {option}" in text for option in told["options"])
+        chinese = await connection.run(f"{verb.name} --help", env={"LANG": "zh_CN.UTF-8"})
+        assert chinese.stdout.startswith(f"用法：{verb.line}\n")
+        assert f"示例：{verb.call(Door.SSH)}\n" in chinese.stdout + "\n"
+
+
+@pytest.mark.parametrize("verb", verbs_of(Door.SSH), ids=lambda verb: verb.name)
+def test_the_usage_line_is_the_functions(verb: Verb) -> None:
+    """What the table says of a command is what its function takes, and the example can be read."""
+    usage, options = verb.usage, ssh_commands().record(verb)["options"]
+    assert set(re.findall(r"--[a-z-]+", usage)) <= {option.split()[0] for option in options}
+    commands = ssh_commands()
+    parsed = commands.parse(verb, verb.example.split())
+    assert parsed.function is not None
+    needed = [word for word in re.sub(r"\[[^]]*\]", "", usage).split() if not word.startswith("-")]
+    if needed:
+        with pytest.raises(UsageError, match="Usage: "):
+            commands.parse(verb, [*verb.name.split(), *["x"] * (len(needed) - 1)])
+
+
+NEAR = [
+    ("lst", "list"),
+    ("creat web2 debian/12", "create"),
+    ("hlep", "help"),
+    ("help crate", "create"),
+    ("create web2 debian/12 --memry 1GiB", "--memory"),
+    ("list --jsn", "--json"),
+]
+
+
+async def test_a_near_miss_names_what_was_meant(rig: Rig) -> None:
+    """A typing error in a command or option is answered with the right word, exit code 2 and one line."""
+    async with rig.connect() as connection:
+        for command, meant in NEAR:
+            result = await connection.run(command)
+            assert (result.exit_status, result.stdout) == (2, ""), command
+            assert "Did you mean " in result.stderr, command
+            assert meant in result.stderr.split("Did you mean ")[1]
+            assert result.stderr.count("\n") == 1
+
+
+HOSTILE = [
+    *(
+        "__complete create",
+        "--version",
+        "--help",
+        "-h",
+        "--install-completion",
+        "--",
+        "-- list",
+        "--json",
+        "@/etc/passwd",
+    ),
+    *("create @/etc/passwd x", "create --at=1 x y", "create x y --as-json", "create x y --json=perhaps"),
+    *(
+        "create x y --json.a=1",
+        "create x y --cpu.a 1",
+        "info {}",
+        "info [red]x",
+        "list --version",
+        "info -x",
+        "info --",
+    ),
+    *("info " + "x" * 60_000, "info " + "-" * 60_000, "list " + "x " * 9_000, "create " + "--json " * 9_000),
+    *("x" * 60_000, "list --" + "y" * 60_000, "exec web1 -- " + "x " * 9_000, "help " + "x " * 9_000),
+    *("wait web1 --timeout nan", "wait web1 --timeout 1e999", "wait web1 --timeout -1", "create x y --cpu"),
+    *("up", "setup", "doctor", "db check", "ssh", "api", "tui", "user list", "config show", "version", "_prepare"),
+]
+
+
+async def test_hostile_words_are_refused_and_nothing_else(
+    rig: Rig, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words that mean something to cyclopts, or are many and long, get one line; nothing reaches our own output."""
+    monkeypatch.setattr("sys.exit", lambda *_: pytest.fail("a session ended the process"))
+    capfd.readouterr()
+    for line in HOSTILE:
+        session = Said(rig)
+        began = time.perf_counter()
+        status = await dispatch(session, line, "")
+        assert time.perf_counter() - began < 1, line[:40]
+        assert status in (2, 3), line[:40]
+        answer = session.err or json.loads(session.out)["message"] + "\n"
+        assert answer.count("\n") == 1, line[:40]
+        assert len(answer) < 500, line[:40]
+        assert not (session.out and session.err), line[:40]
+    assert capfd.readouterr().out == ""
+
+
+class Said:
+    """A session without a terminal that keeps what it is told."""
+
+    has_terminal = False
+    ending = False
+
+    def __init__(self, rig: Rig) -> None:
+        self.core, self.actor = rig.core, rig.alice
+        self.out = self.err = ""
+
+    def say(self, text: str) -> None:
+        self.out += text + "\n"
+
+    def say_error(self, text: str) -> None:
+        self.err += text + "\n"
+
+    async def drain(self) -> None:
+        return None
+
+
+async def test_each_session_reads_its_own_language(rig: Rig) -> None:
+    """Sessions that ask for help at the same moment get it each in their language: no text is kept translated."""
+    async with rig.connect() as connection:
+        asked = [
+            connection.run("create --help", env={"LANG": language}) for language in ("zh_CN.UTF-8", "en_GB.UTF-8") * 5
+        ]
+        texts = [result.stdout for result in await asyncio.gather(*asked)]
+    assert len(set(texts)) == 2
+    assert all(text.startswith("用法：") for text in texts[::2])
+    assert all(text.startswith("Usage:") for text in texts[1::2])
+
+
+async def test_help_fits_the_window(rig: Rig) -> None:
+    """With a terminal, a help page is as wide as the window."""
+    async with rig.connect() as connection:
+        screen = await open_screen(connection, command="create --help", size=(50, 40))
+        await screen.closes()
+    assert max(map(len, screen.seen.decode().splitlines()[6:])) <= 50
 
 
 async def test_help_for_a_command_inside_is_the_commands_own(rig: Rig) -> None:
@@ -173,6 +305,19 @@ async def test_a_wait_that_runs_out_of_time_says_so(rig: Rig) -> None:
         assert (late.exit_status, json.loads(late.stdout)["status"]) == (124, "running")
         busy = await alice.run("stop web1 --no-wait")
         assert busy.exit_status == 6
+
+
+async def test_a_wait_with_a_terminal_shows_how_far_it_is(rig: Rig) -> None:
+    """``ssh -t … start web1`` has a line that moves, and ends with the sentence alone; a pipe has the sentence only."""
+    rig.lxd.delay("start", 1.2)
+    async with rig.connect() as alice:
+        assert (await alice.run("stop web1")).exit_status == 0
+        screen = await open_screen(alice, command="start web1", size=(60, 10))
+        await screen.shows("web1: Starting")
+        assert await screen.closes() == 0
+        assert screen.terminal.text.split() == ["Container", "web1", "was", "started."]
+        assert (await alice.run("stop web1")).exit_status == 0
+        assert (await alice.run("start web1")).stdout == "Container web1 was started.\n"
 
 
 async def test_bytes_and_the_exit_status_pass_through(rig: Rig) -> None:

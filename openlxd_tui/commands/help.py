@@ -1,8 +1,8 @@
-"""``--help`` and mistakes in usage, in the caller's language.
+"""``--help``, in the caller's language.
 
-cyclopts prints both in English only (its formatter and its exceptions hold the words), so this module has a
-formatter of its own and words each kind of mistake. Help texts are marked with ``N_`` where they stand and translated
-here, when they are shown: the modules that hold them are imported once, whatever language is asked for.
+cyclopts prints it in English only (its formatter holds the words), so this module has a formatter of its own. Help
+texts are marked with ``N_`` where they stand and translated here, when they are shown: the modules that hold them are
+imported once, whatever language is asked for, and by SSH many languages share them.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import cyclopts
 from rich.cells import cell_len
 
 from openlxd_core.i18n import N_, _
+from openlxd_tui.commands.table import Door, verbs_of
 
 if TYPE_CHECKING:
     from cyclopts.help import HelpEntry, HelpPanel
@@ -29,7 +29,10 @@ _LABEL_WIDTH_MAX = 34
 
 
 class HelpFormatter:
-    """Usage, description and tables of a help page as plain text; cyclopts calls it in that order."""
+    """Usage, description, example and tables of a help page as plain text; cyclopts calls it in that order."""
+
+    def __init__(self, example: str = "") -> None:
+        self._example = example
 
     def render_usage(self, console: Console, options: ConsoleOptions, usage: Any) -> None:
         """The usage line; placeholders that stand for themselves are translated, names of arguments are not."""
@@ -43,6 +46,8 @@ class HelpFormatter:
         text = _(_plain(description))
         if text:
             _print(console, text, "")
+        if self._example:
+            _print(console, _("Example: {command}").format(command=self._example), "")
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         """One table of commands, or one of arguments and one of options."""
@@ -103,43 +108,18 @@ def _meaning(entry: HelpEntry) -> str:
     return " ".join(filter(None, parts))
 
 
-def mistake(error: cyclopts.CycloptsError) -> str:
-    """What is wrong with the words of a command, in one sentence."""
-    name = _name(error)
-    if isinstance(error, cyclopts.UnknownCommandError) and error.unused_tokens:
-        return _("There is no command “{name}”. Try: {help}").format(name=error.unused_tokens[0], help=_help(error))
-    if isinstance(error, cyclopts.MissingArgumentError):
-        return _("{name} is missing. Try: {help}").format(name=name, help=_help(error))
-    if isinstance(error, cyclopts.CoercionError) and error.token is not None:
-        choices = error.argument.get_choices() if error.argument is not None else None
-        if choices:
-            return _("“{value}” is not allowed for {name}. Choose from: {choices}").format(
-                value=error.token.value, name=name, choices=", ".join(choices)
-            )
-        return _("“{value}” is not allowed for {name}. Try: {help}").format(
-            value=error.token.value, name=name, help=_help(error)
-        )
-    token = getattr(error, "token", None)
-    if isinstance(error, cyclopts.UnknownOptionError) and token is not None:
-        return _("There is no option “{name}”. Try: {help}").format(
-            name=token.keyword or token.value, help=_help(error)
-        )
-    if isinstance(error, cyclopts.UnusedCliTokensError) and error.unused_tokens:
-        return _("Unexpected argument “{name}”. Try: {help}").format(name=error.unused_tokens[0], help=_help(error))
-    return " ".join(str(error).split())
-
-
-def _name(error: cyclopts.CycloptsError) -> str:
-    """The option as it was written, or the argument as the usage line calls it."""
-    token = getattr(error, "token", None)
-    keyword = getattr(error, "keyword", None) or (token.keyword if token is not None else None)
-    if keyword:
-        return str(keyword)
-    argument = error.argument
-    if argument is None:
-        return ""
-    return argument.name.lstrip("-").upper() if argument.index is not None else argument.name
-
-
-def _help(error: cyclopts.CycloptsError) -> str:
-    return " ".join(["openlxd", *(error.command_chain or ()), "--help"])
+def overview() -> str:
+    """What ``ssh openlxd@HOST help`` prints."""
+    rows = [(verb.line, _(verb.about)) for verb in verbs_of(Door.SSH)]
+    width = max(cell_len(line) for line, _about in rows)
+    return "\n".join(
+        [
+            _("Usage: ssh [-t] openlxd@HOST [COMMAND]"),
+            "",
+            _("With a terminal and no command, the console opens. Without a terminal, use these commands:"),
+            "",
+            *(f"  {line}{' ' * (width - cell_len(line))}  {about}" for line, about in rows),
+            "",
+            _("Run “COMMAND --help” for details. “ssh -t openlxd@HOST NAME” opens a shell in NAME."),
+        ]
+    )

@@ -1,1 +1,0 @@
-"""Commands given to ssh: ``ssh openlxd@HOST list --json``."""
