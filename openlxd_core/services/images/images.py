@@ -174,6 +174,7 @@ class Images:
         """Import newer builds of what is here, where the operator wants that."""
         if self._settings.images_update != "on" or not self._lxd_status.state.reachable:
             return
+        await self._flags.load()  # pinned by the other process since, or while ours were being read
         for row in await models.Image.filter(private=False, status="imported").exclude(product=""):
             if row.alias in self._flags.pinned:
                 continue
