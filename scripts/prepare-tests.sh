@@ -2,7 +2,7 @@
 # Install what the live tiers of the tests need, as root on Debian or Ubuntu. OPENLXD_TEST_PREPARE=0 leaves the system
 # alone. What is missing elsewhere is skipped by name (or failed, with OPENLXD_REQUIRE_LIVE=1).
 set -eu
-packages="lxd lxd-client btrfs-progs dnsmasq-base iptables openssh-client tmux php-cli chromium busybox-static squashfs-tools"
+packages="lxd lxd-client btrfs-progs dnsmasq-base iptables nftables openssh-client tmux php-cli chromium busybox-static squashfs-tools"
 say() { printf '%s\n' "$*" >&2; }
 
 [ "${OPENLXD_TEST_PREPARE:-1}" = 0 ] && exit 0

@@ -23,7 +23,7 @@ from openlxd_core.settings import Settings
 
 Say = Callable[[str], None]
 BRIDGES = {"lxd": "lxdbr0", "incus": "incusbr0"}
-HELPERS = ("btrfs-progs", "dnsmasq-base", "iptables", "busybox-static")
+HELPERS = ("btrfs-progs", "dnsmasq-base", "iptables", "nftables", "busybox-static")
 """Disk limits, addresses and NAT for containers, and the small first image."""
 START_SECONDS = 60.0
 POOL_SHARE = 0.2

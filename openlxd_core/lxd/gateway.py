@@ -45,6 +45,8 @@ class ServerInfo:
     networks: Sequence[str]
     """The managed bridges."""
     extensions: frozenset[str]
+    firewall: str = ""
+    """What it writes its firewall rules with: ``nftables`` or ``xtables``; empty where it does not say."""
 
 
 @dataclass(frozen=True)

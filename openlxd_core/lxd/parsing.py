@@ -39,6 +39,7 @@ def read_server(info: Mapping[str, Any], pools: Sequence[Any], networks: Sequenc
         pools=[clean(str(path).rsplit("/", 1)[-1]) for path in pools],
         networks=[clean(str(n["name"])) for n in networks if n.get("managed") and n.get("type") == "bridge"],
         extensions=frozenset(str(extension) for extension in info.get("api_extensions") or ()),
+        firewall=clean(str(environment.get("firewall", "")), 40),
     )
 
 

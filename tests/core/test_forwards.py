@@ -28,7 +28,7 @@ from openlxd_core.domain.errors import (
 from openlxd_core.domain.forward import Forward, ForwardState, PortRange, Protocol, parse_ports
 from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.quota import Quota
-from openlxd_core.lxd.gateway import ForwardRule
+from openlxd_core.lxd.gateway import ForwardRule, ServerInfo
 from openlxd_core.services.forwards.ports import choose_ports
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
@@ -250,6 +250,22 @@ async def test_a_stopped_container_gets_an_address_of_its_own(core: Core, alice:
     assert targets[first.listen.first] != targets[second.listen.first]
     await done(core, await core.containers.start(alice, "web1"))
     assert (await core.containers.get(alice, "web1")).ipv4 == targets[first.listen.first]
+
+
+async def test_none_is_made_where_lxd_keeps_the_rules_of_deleted_ones(
+    core: Core, alice: Actor, lxd: FaultyLxd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With LXD's iptables driver a rule outlives its forward, and would lead to the address's next container."""
+    await make(core, alice)
+    found = replace(await lxd.server(), firewall="xtables")
+
+    async def server() -> ServerInfo:
+        return found
+
+    monkeypatch.setattr(lxd, "server", server)
+    with pytest.raises(Conflict, match="nftables"):
+        await core.forwards.create(alice, "web1", 80)
+    assert await core.forwards.list(alice) == []
 
 
 async def test_one_without_ipv4_gets_none(core: Core, alice: Actor) -> None:

@@ -47,7 +47,7 @@ class SimulatedLxd(SimulatedProjects, SimulatedInstances, SimulatedSnapshots, Si
         """What answers."""
         await self._enter("server")
         extensions = frozenset({"projects", "projects_restrictions", "metrics", "instance_all_projects"})
-        return ServerInfo("simulated", "5.0.2", "x86_64", ["default"], ["lxdbr0"], extensions)
+        return ServerInfo("simulated", "5.0.2", "x86_64", ["default"], ["lxdbr0"], extensions, "nftables")
 
     async def bridge_addresses(self, network: str) -> tuple[str, str]:
         """The pretended bridge's own addresses."""

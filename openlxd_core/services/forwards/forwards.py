@@ -43,6 +43,10 @@ from openlxd_core.storage.transaction import transaction
 
 _LIVING = (State.RUNNING, State.STOPPED, State.FROZEN)
 
+XTABLES = "xtables"
+"""LXD's firewall driver with iptables. With iptables' nft variant, Debian's default, the rules of a deleted forward
+stay in the kernel and lead to whoever gets the address next (seen on 5.0.2; lxc/incus#305)."""
+
 ORDER = Order(
     "forwards",
     {"listen": int, "container": str, "created_at": datetime},
@@ -119,6 +123,13 @@ class Forwards:
         if ports is not None:
             check_listen(actor, ports, self._settings)
         self._lxd_status.require_reachable()
+        if (await self._lxd.server()).firewall == XTABLES:
+            raise Conflict(
+                N_(
+                    "LXD on this host uses iptables, which would keep the rules of deleted port forwards. Install the"
+                    " nftables package and restart LXD."
+                )
+            )
         address = listen_address(self._settings)
         held = [
             (rule.protocol, PortRange(rule.first, rule.last))
