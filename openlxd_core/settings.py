@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from openlxd_core.domain.container import is_ipv4
 from openlxd_core.domain.errors import ConfigurationError, OpenLXDError, unusable
 from openlxd_core.domain.forward import parse_operator_range
 from openlxd_core.domain.quota import Quota, parse_quota
@@ -240,7 +241,7 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
             parse_operator_range(settings.forward_ports)
     except ValueError as error:
         raise wrong("forward_ports", str(error)) from None
-    if settings.forward_address and not _is_ipv4(settings.forward_address):
+    if settings.forward_address and not is_ipv4(settings.forward_address):
         raise wrong("forward_address", "it is an IPv4 address of this host")
     for origin in settings.origins:
         if not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", origin):
@@ -251,14 +252,6 @@ def _check(settings: Settings, sources: Mapping[str, str]) -> None:
     if (settings.tls_cert is None) != (settings.tls_key is None):
         key = "tls_key" if settings.tls_key is None else "tls_cert"
         raise wrong(key, "a certificate and its key go together")
-
-
-def _is_ipv4(text: str) -> bool:
-    try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_image_server(url: str) -> bool:

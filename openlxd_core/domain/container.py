@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from ipaddress import ip_address, ip_interface
+from ipaddress import IPv4Address, ip_address, ip_interface
 from typing import Any
 
 from openlxd_core.domain.errors import Message, ValidationFailed
@@ -112,6 +112,15 @@ class Sample:
 
     at: datetime
     usage: Usage
+
+
+def is_ipv4(text: str) -> bool:
+    """Whether it is an IPv4 address as it is usually written."""
+    try:
+        IPv4Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_name(name: Any, field: str = "name") -> str:

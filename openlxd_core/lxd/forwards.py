@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from openlxd_core.domain.container import is_ipv4
 from openlxd_core.domain.errors import AlreadyExists, Conflict, NotFound
 from openlxd_core.domain.text import clean
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.calls import in_project, instance_path, quoted
 from openlxd_core.lxd.forward_rules import read_forward_rules, write_forward_rule
-from openlxd_core.lxd.gateway import ForwardRule, NetworkForward
+from openlxd_core.lxd.gateway import ForwardRule, Lease, NetworkForward
 from openlxd_core.lxd.instances import InstanceCalls
 from openlxd_core.lxd.server import ServerCalls
 
@@ -72,11 +73,11 @@ class ForwardCalls(InstanceCalls, ServerCalls):
     async def _forwards_path(self) -> str:
         return f"/1.0/networks/{quoted(await self._bridge())}/forwards"
 
-    async def leased_addresses(self, project: str) -> frozenset[str]:
-        """The addresses that the bridge has given to a project's instances, and its own."""
-        path = f"/1.0/networks/{quoted(await self._bridge())}/leases"
-        leases = await self._read(path, in_project(project))
-        return frozenset(str(lease.get("address", "")) for lease in leases or [])
+    async def leases(self, project: str) -> Sequence[Lease]:
+        """The IPv4 addresses that the bridge has given to a project's instances; its own has no MAC address here."""
+        found = await self._read(f"/1.0/networks/{quoted(await self._bridge())}/leases", in_project(project))
+        leases = [Lease(str(entry.get("address")), str(entry.get("hwaddr", "")).lower()) for entry in found or []]
+        return [lease for lease in leases if lease.hwaddr and is_ipv4(lease.address)]
 
     async def pin_address(self, project: str, name: str, ipv4: str) -> None:
         """Let a container keep ``ipv4``, running or not: a device of its own over the profile's NIC."""

@@ -112,6 +112,8 @@ class Instance:
     created_at: datetime
     hwaddr: str = ""
     """The MAC address of its NIC, where it has one."""
+    fixed_ipv4: str = ""
+    """The IPv4 address that its NIC is set to keep, where there is one."""
     base_image: str = ""
     """The fingerprint of the image that it was made from, where LXD knows."""
 
@@ -122,7 +124,8 @@ class InstanceState:
 
     status: str
     ipv4: str
-    """The first global address on a NIC, or an empty string."""
+    """The first global address on a NIC, or an empty string. The guest can put any address there: show it, but never
+    take it for the container's own."""
     ipv6: str
     pid: int
 
@@ -188,6 +191,14 @@ class NetworkForward:
 
     listen_address: str
     rules: Sequence[ForwardRule]
+
+
+@dataclass(frozen=True)
+class Lease:
+    """An IPv4 address that the bridge's DHCP server has given to a MAC address."""
+
+    address: str
+    hwaddr: str
 
 
 @dataclass(frozen=True)
@@ -334,9 +345,13 @@ class LxdGateway(Protocol):
         checks none against the other: let one in at a time. Raises AlreadyExists where another rule listens on a port.
         """
 
-    async def leased_addresses(self, project: str) -> frozenset[str]:
-        """The addresses that the tenants' bridge has given to a project's instances, and its own. LXD 5.0.2 tells
-        those of one project only."""
+    async def leases(self, project: str) -> Sequence[Lease]:
+        """The IPv4 addresses that the tenants' bridge has given to a project's instances. LXD 5.0.2 tells those of one
+        project only.
+
+        Unlike :meth:`state`, which shows what the guest has put on its interface, nothing in a container can change
+        them: the MAC address is filtered.
+        """
 
     async def pin_address(self, project: str, name: str, ipv4: str) -> None:
         """Let a container, running or not, keep this IPv4 address of the bridge's network. Raises NotFound."""

@@ -96,6 +96,7 @@ def read_instance(entry: Mapping[str, Any]) -> Instance:
         marks={key: str(value) for key, value in own.items() if key.startswith("user.openlxd.")},
         created_at=_moment(entry.get("created_at")) or datetime.fromtimestamp(0, UTC),
         hwaddr=clean(str(own.get("volatile.eth0.hwaddr") or _nic(entry).get("hwaddr") or ""), 20),
+        fixed_ipv4=clean(str((entry.get("expanded_devices") or {}).get("eth0", {}).get("ipv4.address") or ""), 15),
         base_image=clean(str(own.get("volatile.base_image") or ""), 64),
     )
 

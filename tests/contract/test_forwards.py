@@ -13,6 +13,7 @@ from openlxd_core.domain.errors import AlreadyExists, NotFound, OpenLXDError
 from openlxd_core.lxd.forward_rules import read_forward_rules, write_forward_rule
 from openlxd_core.lxd.gateway import ForwardRule
 from tests.contract.rig import Rig, eventually
+from tests.support.faulty_lxd import FaultyLxd
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ async def test_a_container_keeps_a_pinned_address(rig: Rig) -> None:
     """Given while it is stopped, it has the address when it starts; while it runs, it keeps what it has."""
     await rig.make()
     wanted = await target(rig, 203)
-    assert wanted not in await rig.lxd.leased_addresses(rig.project)
+    assert wanted not in {lease.address for lease in await rig.lxd.leases(rig.project)}
     await rig.lxd.pin_address(rig.project, "web1", wanted)
     await rig.lxd.pin_address(rig.project, "web1", wanted)
     await rig.lxd.start(rig.project, "web1")
@@ -83,7 +84,13 @@ async def test_a_container_keeps_a_pinned_address(rig: Rig) -> None:
         return (await rig.state()).ipv4 or None
 
     assert await eventually(ipv4) == wanted
-    assert wanted in await rig.lxd.leased_addresses(rig.project)
+    assert (await rig.lxd.instance(rig.project, "web1")).fixed_ipv4 == wanted
+
+    async def leased() -> bool:
+        hwaddr = (await rig.lxd.instance(rig.project, "web1")).hwaddr.lower()
+        return [lease.address for lease in await rig.lxd.leases(rig.project) if lease.hwaddr == hwaddr] == [wanted]
+
+    await eventually(leased)
     await rig.lxd.pin_address(rig.project, "web1", wanted)  # while it runs
     await rig.make("web2", start=True)
 
@@ -99,6 +106,23 @@ async def test_a_container_keeps_a_pinned_address(rig: Rig) -> None:
         await rig.lxd.pin_address(rig.project, "web2", wanted)  # another's
     with pytest.raises(NotFound):
         await rig.lxd.pin_address(rig.project, "absent", wanted)
+
+
+async def test_what_a_guest_puts_on_its_interface_is_not_its_lease(rig: Rig) -> None:
+    """Root in a container can show any address; the lease stays what the bridge gave."""
+    await rig.make(start=True)
+
+    async def ipv4() -> str | None:
+        return (await rig.state()).ipv4 or None
+
+    given = await eventually(ipv4)
+    claimed = await target(rig, 9)
+    if isinstance(rig.lxd, FaultyLxd):
+        rig.lxd.claim_address(rig.project, "web1", claimed)
+    else:
+        await rig.run("sh", "-c", f"ip addr flush dev eth0 scope global; ip addr add {claimed}/24 dev eth0")
+    assert (await rig.state()).ipv4 == claimed
+    assert {lease.address for lease in await rig.lxd.leases(rig.project)} == {given}
 
 
 async def test_a_change_is_an_event(rig: Rig, address: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from openlxd_core.lxd.errors import ApiError, not_stopped, unknown, unreachable
-from openlxd_core.lxd.gateway import InstanceSpec, Progress
+from openlxd_core.lxd.gateway import InstanceSpec, InstanceState, Progress
 from openlxd_core.lxd.simulated import SimulatedLxd
 from openlxd_core.lxd.simulated.calls import PACE
 
@@ -26,6 +27,7 @@ class FaultyLxd(SimulatedLxd):
         self._losses: dict[str, list[str]] = defaultdict(list)
         self._delays: dict[str, float] = {}
         self._stubborn: set[tuple[str, str]] = set()
+        self._claimed: dict[tuple[str, str], str] = {}
 
     def unreachable(self, reason: str = "Connection refused") -> None:
         """From now on LXD does not answer: streams and consoles break off, calls under way are lost."""
@@ -52,6 +54,15 @@ class FaultyLxd(SimulatedLxd):
     def ignore_graceful_stop(self, project: str, name: str) -> None:
         """This container ends by force only."""
         self._stubborn.add((project, name))
+
+    def claim_address(self, project: str, name: str, ipv4: str) -> None:
+        """The guest puts this address on its interface in place of the one that it was given."""
+        self._claimed[project, name] = ipv4
+
+    def _state_of(self, entry: Mapping[str, Any]) -> InstanceState:
+        state = super()._state_of(entry)
+        claimed = self._claimed.get((entry["project"], entry["name"]), "")
+        return replace(state, ipv4=claimed) if claimed and state.ipv4 else state
 
     async def _enter(self, verb: str) -> None:
         self.calls[verb] += 1

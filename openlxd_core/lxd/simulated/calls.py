@@ -115,6 +115,11 @@ def address_of(entry: Mapping[str, Any]) -> str:
     return _chosen(entry.get("ipv4"), f"10.77.{number // 250 % 256}.{number % 250 + 2}")
 
 
+def hwaddr_of(address: int) -> str:
+    """An instance's MAC address, from its number in the world."""
+    return f"00:16:3e:{address >> 16 & 255:02x}:{address >> 8 & 255:02x}:{address & 255:02x}"
+
+
 def key_of(project: str, name: str) -> str:
     """An instance's key in the world."""
     return f"{project}/{name}"

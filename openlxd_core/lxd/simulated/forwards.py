@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from openlxd_core.lxd.errors import ApiError, translate
-from openlxd_core.lxd.gateway import ForwardRule, NetworkForward
-from openlxd_core.lxd.simulated.calls import SimulatedCalls, address_of, entry_of
+from openlxd_core.lxd.gateway import ForwardRule, Lease, NetworkForward
+from openlxd_core.lxd.simulated.calls import SimulatedCalls, address_of, entry_of, hwaddr_of
 from openlxd_core.lxd.simulated.world import State, note
 
 NETWORK = "lxdbr0"
@@ -46,11 +46,12 @@ class SimulatedForwards(SimulatedCalls):
                     action = "deleted"
                 note(state, f"network-forward-{action}", "default", NETWORK)
 
-    async def leased_addresses(self, project: str) -> frozenset[str]:
-        """The addresses of a project's containers, and the bridge's own."""
-        await self._enter("leased_addresses")
+    async def leases(self, project: str) -> Sequence[Lease]:
+        """The addresses of a project's containers."""
+        await self._enter("leases")
         entries = [entry for entry in self.world.look()["instances"].values() if entry["project"] == project]
-        return frozenset({"10.77.0.1", *(address_of(entry) for entry in entries)} - {""})
+        leases = [Lease(address_of(entry), hwaddr_of(entry["address"])) for entry in entries]
+        return [lease for lease in leases if lease.address]
 
     async def pin_address(self, project: str, name: str, ipv4: str) -> None:
         """Let a container keep an address."""

@@ -14,7 +14,7 @@ from openlxd_core.domain.errors import NotFound, OpenLXDError
 from openlxd_core.domain.text import clean
 from openlxd_core.lxd.errors import ApiError, translate
 from openlxd_core.lxd.gateway import Instance, InstanceSpec, InstanceState, InstanceSurvey, Progress
-from openlxd_core.lxd.simulated.calls import SimulatedCalls, check_free, entry_of, key_of, snapshots_of
+from openlxd_core.lxd.simulated.calls import SimulatedCalls, check_free, entry_of, hwaddr_of, key_of, snapshots_of
 from openlxd_core.lxd.simulated.projects import check_limits
 from openlxd_core.lxd.simulated.world import State, note
 from openlxd_core.lxd.tenant_policy import marks_config
@@ -226,13 +226,10 @@ class SimulatedInstances(SimulatedCalls):
             project=entry["project"], name=entry["name"], status=entry["status"], architecture="x86_64",
             cpu=entry["cpu"], memory_mib=entry["memory"], disk_mib=entry["disk"],
             image=described, marks=dict(entry["marks"]),
-            created_at=datetime.fromisoformat(entry["created"]), hwaddr=_hwaddr_of(entry["address"]),
+            created_at=datetime.fromisoformat(entry["created"]), hwaddr=hwaddr_of(entry["address"]),
             base_image=entry["image"],
+            fixed_ipv4={"auto": "", "none": ""}.get(entry.get("ipv4", "auto"), entry.get("ipv4", "")),
         )  # fmt: skip
-
-
-def _hwaddr_of(address: int) -> str:
-    return f"00:16:3e:{address >> 16 & 255:02x}:{address >> 8 & 255:02x}:{address & 255:02x}"
 
 
 def _address_of(hwaddr: str) -> int:

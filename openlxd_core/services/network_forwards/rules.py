@@ -22,7 +22,7 @@ from openlxd_core.domain.errors import AlreadyExists, Conflict
 from openlxd_core.domain.forward import ForwardState, Protocol
 from openlxd_core.i18n import N_
 from openlxd_core.lxd.gateway import ForwardRule, LxdGateway
-from openlxd_core.services.network_forwards.addresses import free_address
+from openlxd_core.services.network_forwards.addresses import free_address, given_address
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
 
@@ -76,9 +76,11 @@ class ForwardRules:
         unwanted: Sequence[models.PortForward],
     ) -> None:
         pinned = container.pinned_ipv4
-        leaving = [rule for row in unwanted for rule in rules_of(row, container.name, row.target_address)]
-        moved = [row for row in wanted if row.target_address not in ("", pinned)]
-        leaving += [rule for row in moved for rule in rules_of(row, container.name, row.target_address)]
+        leaving: list[ForwardRule] = []
+        for row in (*wanted, *unwanted):
+            # of an unwanted one the pinned address, too: a crash may have come between LXD's change and the row
+            targets = {row.target_address} - {pinned} if row in wanted else {row.target_address, pinned}
+            leaving += [rule for target in sorted(targets) for rule in rules_of(row, container.name, target)]
         coming = {row.id: rules_of(row, container.name, pinned) for row in wanted}
         failed: AlreadyExists | None = None
         try:
@@ -126,24 +128,21 @@ class ForwardRules:
             raise Conflict(N_("{name} has no IPv4 address."), name=container.name)
         if container.wanted_ipv4 != "auto":
             return container.wanted_ipv4
-        state = await self._lxd.state(container.project, container.name)
-        if state.status in ("running", "frozen"):
-            if not state.ipv4:
-                raise Conflict(N_("{name} has no IPv4 address yet."), name=container.name)
-            return state.ipv4
+        given = await given_address(self._lxd, container.project, container.name)
+        if given:
+            return given
+        if (await self._lxd.state(container.project, container.name)).status != "stopped":
+            raise Conflict(N_("{name} has no IPv4 address yet."), name=container.name)
         return await free_address(self._lxd, self._network)
 
     @transaction
     async def _store_pinned(self, container: models.Container, address: str) -> None:
-        held = Q(pinned_ipv4=address) | Q(wanted_ipv4=address) | Q(ipv4=address)
+        # not the addresses that the others show: a guest can claim any, and would keep this container from its own
+        held = Q(pinned_ipv4=address) | Q(wanted_ipv4=address)
         if await models.Container.filter(held).exclude(id=container.id).exists():
             raise AlreadyExists(N_("The address {address} is in use."), address=address)
         container.pinned_ipv4 = address
         await models.Container.filter(id=container.id).update(pinned_ipv4=address)
-
-    async def repin(self, container: models.Container, address: str) -> None:
-        """Follow an address that somebody gave the container with lxc; the rules move with the next apply."""
-        await self._store_pinned(container, address)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
