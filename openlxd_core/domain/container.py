@@ -34,6 +34,9 @@ class State(StrEnum):
 HOLDING = frozenset({State.CREATING, State.RUNNING, State.STOPPED, State.FROZEN, State.DELETING})
 """The states in which a container counts against its owner's quota. In ``error`` and ``missing`` LXD holds nothing."""
 
+IN_LXD = frozenset({State.RUNNING, State.STOPPED, State.FROZEN})
+"""The states of a container that LXD holds and no create or delete is at work on."""
+
 
 @dataclass(frozen=True)
 class Container:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
@@ -15,6 +15,7 @@ from tortoise.queryset import QuerySet
 from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.actor import Actor
 from openlxd_core.domain.container import (
+    IN_LXD,
     Container,
     ContainerSpec,
     State,
@@ -252,17 +253,17 @@ class Containers:
     @repeatable(Kind.START)
     async def start(self, actor: Actor, name: str) -> Operation:
         """Start it. One that runs is a success."""
-        return await self._power(actor, name, Kind.START, {State.RUNNING, State.STOPPED, State.FROZEN})
+        return await self._power(actor, name, Kind.START, IN_LXD)
 
     @repeatable(Kind.STOP)
     async def stop(self, actor: Actor, name: str, *, force: bool = False) -> Operation:
         """Stop it gracefully, and by force if it does not obey or ``force`` is set. A stopped one is a success."""
-        return await self._power(actor, name, Kind.STOP, {State.RUNNING, State.STOPPED, State.FROZEN}, force=force)
+        return await self._power(actor, name, Kind.STOP, IN_LXD, force=force)
 
     @repeatable(Kind.RESTART)
     async def restart(self, actor: Actor, name: str) -> Operation:
         """Stop and start it."""
-        return await self._power(actor, name, Kind.RESTART, {State.RUNNING, State.STOPPED, State.FROZEN})
+        return await self._power(actor, name, Kind.RESTART, IN_LXD)
 
     @repeatable(Kind.PAUSE)
     async def pause(self, actor: Actor, name: str) -> Operation:
@@ -274,12 +275,12 @@ class Containers:
         """Let a frozen one go on."""
         return await self._power(actor, name, Kind.RESUME, {State.RUNNING, State.FROZEN})
 
-    async def _power(self, actor: Actor, name: str, kind: Kind, allowed: set[State], **args: Any) -> Operation:
+    async def _power(self, actor: Actor, name: str, kind: Kind, allowed: Set[State], **args: Any) -> Operation:
         return self._go(await self._begin_power(actor, name, kind, allowed, args))
 
     @transaction
     async def _begin_power(
-        self, actor: Actor, name: str, kind: Kind, allowed: set[State], args: dict[str, Any]
+        self, actor: Actor, name: str, kind: Kind, allowed: Set[State], args: dict[str, Any]
     ) -> Begun:
         row = await find_container(actor, name)
         require(actor, Action.CONTAINER_POWER, to_container(row))
@@ -311,7 +312,7 @@ class Containers:
         refuse_suspended(actor, row, admins_too=True)
         if row.operation_id:
             raise _busy(row)
-        if State(row.status) not in (State.RUNNING, State.STOPPED, State.FROZEN):
+        if State(row.status) not in IN_LXD:
             raise _wrong_state(row)
         if row.project != project_name(row.user_id):
             raise Conflict(N_("{name} was created outside OpenLXD and cannot be reinstalled."), name=row.name)
@@ -346,7 +347,7 @@ class Containers:
         refuse_suspended(actor, row)
         if row.operation_id:
             raise _busy(row)
-        if State(row.status) not in (State.RUNNING, State.STOPPED, State.FROZEN):
+        if State(row.status) not in IN_LXD:
             raise _wrong_state(row)
         if disk_mib < row.disk_mb:
             raise ValidationFailed.of("disk", N_("A disk can grow but not shrink."))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from openlxd_core.domain.actor import Actor
-from openlxd_core.domain.container import State
+from openlxd_core.domain.container import IN_LXD, State
 from openlxd_core.domain.errors import AlreadyExists, Conflict, NotFound, QuotaExceeded
 from openlxd_core.domain.listing import Page, Part
 from openlxd_core.domain.operation import Kind, Operation
@@ -29,8 +29,6 @@ from openlxd_core.services.suspension import refuse_suspended
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
-
-_LIVING = (State.RUNNING, State.STOPPED, State.FROZEN)
 
 ORDER = Order("snapshots", {"name": str, "created_at": datetime}, default="created_at")
 
@@ -108,7 +106,7 @@ class Snapshots:
     async def _usable(self, actor: Actor, name: str) -> models.Container:
         container = await find_container(actor, name)
         refuse_suspended(actor, container)
-        if not container.operation_id and container.status not in _LIVING:
+        if not container.operation_id and container.status not in IN_LXD:
             raise Conflict(N_("{name} holds nothing to take a snapshot of."), name=container.name)
         return container
 

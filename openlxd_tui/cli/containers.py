@@ -10,7 +10,6 @@ from cyclopts import Parameter
 from openlxd_core import shapes
 from openlxd_core.bootstrap import Core
 from openlxd_core.domain.actor import Actor
-from openlxd_core.domain.container import Container
 from openlxd_core.domain.errors import Conflict, Message
 from openlxd_core.domain.operation import Operation, OperationStatus
 from openlxd_core.domain.units import format_mib
@@ -20,14 +19,11 @@ from openlxd_tui.cli import exits
 from openlxd_tui.cli.config import Json
 from openlxd_tui.cli.context import open_core, print_json, print_table, say
 from openlxd_tui.cli.users import Reason
+from openlxd_tui.commands.containers import state
 
 Name = Annotated[str, Parameter(help=N_("Name of the container."))]
 WAIT_SECONDS = 60.0
 """How long a command waits; after that the services go on, and it exits with 124."""
-
-
-def _state(found: Container) -> str:
-    return f"{found.status.value} ({_('suspended')})" if found.suspended else found.status.value
 
 
 async def list_containers(
@@ -52,7 +48,7 @@ async def list_containers(
     print_table(
         headings,
         [
-            [c.name, c.owner, _state(c), c.ipv4, c.cpu, format_mib(c.memory_mib), format_mib(c.disk_mib), c.image]
+            [c.name, c.owner, state(c), c.ipv4, c.cpu, format_mib(c.memory_mib), format_mib(c.disk_mib), c.image]
             for c in found
         ],
     )

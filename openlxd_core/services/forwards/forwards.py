@@ -10,7 +10,7 @@ from tortoise.queryset import QuerySet
 
 from openlxd_core.coordination.change_log import announce
 from openlxd_core.domain.actor import Actor
-from openlxd_core.domain.container import State
+from openlxd_core.domain.container import IN_LXD
 from openlxd_core.domain.errors import Conflict, NotFound, QuotaExceeded, ValidationFailed
 from openlxd_core.domain.forward import (
     Forward,
@@ -40,8 +40,6 @@ from openlxd_core.services.suspension import refuse_suspended
 from openlxd_core.settings import Settings
 from openlxd_core.storage import models
 from openlxd_core.storage.transaction import transaction
-
-_LIVING = (State.RUNNING, State.STOPPED, State.FROZEN)
 
 XTABLES = "xtables"
 """LXD's firewall driver with iptables. With iptables' nft variant, Debian's default, the rules of a deleted forward
@@ -224,7 +222,7 @@ class Forwards:
         refuse_suspended(actor, container, admins_too=True)
         if container.wanted_ipv4 == "none":
             raise Conflict(N_("{name} has no IPv4 address."), name=container.name)
-        if not container.operation_id and container.status not in _LIVING:
+        if not container.operation_id and container.status not in IN_LXD:
             raise Conflict(N_("{name} does not exist in LXD."), name=container.name)
         return container
 

@@ -9,14 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from openlxd_core.domain.actor import Actor
-from openlxd_core.domain.container import State
+from openlxd_core.domain.container import IN_LXD, State
 from openlxd_core.domain.operation import Kind, Operation
 from openlxd_core.i18n import N_
 from openlxd_core.services.containers import Containers
 from openlxd_tui.screens.confirm import Choice
 
 ANY_STATE = frozenset(State)
-_MADE = frozenset({State.RUNNING, State.STOPPED, State.FROZEN})
 
 Call = Callable[[Containers, Actor, str, str], Awaitable[Operation]]
 """Starts the operation: of the service, for an actor, on a container's name, with the answer to the question."""
@@ -38,17 +37,17 @@ class Verb:
 
 
 STATES: dict[str, frozenset[State]] = {
-    "shell": _MADE,
+    "shell": IN_LXD,
     "start": frozenset({State.STOPPED}),
     "stop": frozenset({State.RUNNING, State.FROZEN}),
     "restart": frozenset({State.RUNNING}),
     "pause": frozenset({State.RUNNING}),
     "resume": frozenset({State.FROZEN}),
     "retry": frozenset({State.ERROR, State.MISSING}),
-    "resize": _MADE,
-    "snapshots": _MADE,
-    "forwards": _MADE,
-    "reinstall": _MADE,
+    "resize": IN_LXD,
+    "snapshots": IN_LXD,
+    "forwards": IN_LXD,
+    "reinstall": IN_LXD,
     "publish": frozenset({State.STOPPED}),
     "suspend": ANY_STATE,
     "unsuspend": ANY_STATE,
