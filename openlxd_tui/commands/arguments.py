@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -44,6 +45,21 @@ Timeout = Annotated[
         show_default=False,
     ),
 ]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Following:
+    """The options of every command that begins an operation: whether it waits, and what it prints."""
+
+    timeout: Timeout = WAIT_SECONDS
+    wait: Wait = False
+    """Accepted and without effect, as it is the default: scripts say it."""
+    no_wait: NoWait = False
+    as_json: Json = False
+
+
+FOLLOWING = Following()
 CPU = Parameter(name="--cpu", help=N_("Number of CPUs."), metavar="N")
 MEMORY = Parameter(name="--memory", help=N_("Memory, such as 512MiB or 2GiB."), metavar="SIZE")
 DISK = Parameter(name="--disk", help=N_("Size of the disk, such as 10GiB."), metavar="SIZE")

@@ -11,7 +11,7 @@ from openlxd_core.domain.container import Container
 from openlxd_core.domain.exits import DONE
 from openlxd_core.domain.units import format_mib
 from openlxd_core.i18n import N_, _
-from openlxd_tui.commands.arguments import CPU, DISK, MEMORY, WAIT_SECONDS, Json, Name, NoWait, Timeout, Wait
+from openlxd_tui.commands.arguments import CPU, DISK, FOLLOWING, MEMORY, WAIT_SECONDS, Following, Json, Name, Timeout
 from openlxd_tui.commands.call import At, UsageError, aligned
 from openlxd_tui.commands.following import follow, outcome, wait_for
 from openlxd_tui.commands.table import line_of
@@ -61,15 +61,12 @@ async def create(
     cpu: Annotated[str, CPU] = "1",
     memory: Annotated[str, MEMORY] = "512MiB",
     disk: Annotated[str, DISK] = "5GiB",
-    timeout: Timeout = WAIT_SECONDS,
-    wait: Wait = False,
-    no_wait: NoWait = False,
-    as_json: Json = False,
+    how: Following = FOLLOWING,
     at: At,
 ) -> int:
     """Create a container and start it."""
     operation = await at.core.containers.create(at.actor, name, image, cpu, memory, disk)
-    return await follow(at, operation, timeout, no_wait, as_json)
+    return await follow(at, operation, how)
 
 
 async def resize(
@@ -79,10 +76,7 @@ async def resize(
     cpu: Annotated[str | None, CPU] = None,
     memory: Annotated[str | None, MEMORY] = None,
     disk: Annotated[str | None, DISK] = None,
-    timeout: Timeout = WAIT_SECONDS,
-    wait: Wait = False,
-    no_wait: NoWait = False,
-    as_json: Json = False,
+    how: Following = FOLLOWING,
     at: At,
 ) -> int:
     """Change the limits that are given."""
@@ -90,35 +84,29 @@ async def resize(
     wanted = {key: value for key, value in asked.items() if value is not None}
     if not wanted:
         raise UsageError(_("Usage: {usage}").format(usage=line_of("resize")))
-    return await follow(at, await at.core.containers.resize(at.actor, name, **wanted), timeout, no_wait, as_json)
+    return await follow(at, await at.core.containers.resize(at.actor, name, **wanted), how)
 
 
 async def retry(
     name: Name,
     /,
     *,
-    timeout: Timeout = WAIT_SECONDS,
-    wait: Wait = False,
-    no_wait: NoWait = False,
-    as_json: Json = False,
+    how: Following = FOLLOWING,
     at: At,
 ) -> int:
     """Create it again, with the same image and limits."""
-    return await follow(at, await at.core.containers.retry(at.actor, name), timeout, no_wait, as_json)
+    return await follow(at, await at.core.containers.retry(at.actor, name), how)
 
 
 async def delete(
     name: Name,
     /,
     *,
-    timeout: Timeout = WAIT_SECONDS,
-    wait: Wait = False,
-    no_wait: NoWait = False,
-    as_json: Json = False,
+    how: Following = FOLLOWING,
     at: At,
 ) -> int:
     """Delete a container with its snapshots. Scripts call this: nothing is asked."""
-    return await follow(at, await at.core.containers.delete(at.actor, name), timeout, no_wait, as_json)
+    return await follow(at, await at.core.containers.delete(at.actor, name), how)
 
 
 async def wait(name: Name, /, *, timeout: Timeout = WAIT_SECONDS, as_json: Json = False, at: At) -> int:

@@ -9,17 +9,18 @@ from openlxd_core.domain.operation import STAGES, Operation, OperationStatus
 from openlxd_core.domain.units import format_bytes
 from openlxd_core.i18n import N_, _
 from openlxd_core.outcomes import done_text
+from openlxd_tui.commands.arguments import Following
 from openlxd_tui.commands.call import Call, OperationFailed
 
 _LOOK_SECONDS = 0.5
 """How often the line that moves is painted."""
 
 
-async def follow(call: Call, operation: Operation, timeout: float, no_wait: bool, as_json: bool) -> int:
+async def follow(call: Call, operation: Operation, how: Following) -> int:
     """Wait for what was begun, unless the caller does not want to; the exit code. Raises OperationFailed."""
-    if not no_wait:
-        operation = await wait_for(call, operation, timeout, quiet=as_json)
-    return await outcome(call, operation, as_json, waited=not no_wait)
+    if not how.no_wait:
+        operation = await wait_for(call, operation, how.timeout, quiet=how.as_json)
+    return await outcome(call, operation, how.as_json, waited=not how.no_wait)
 
 
 async def wait_for(call: Call, operation: Operation, timeout: float, *, quiet: bool = False) -> Operation:

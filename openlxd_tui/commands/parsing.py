@@ -25,7 +25,8 @@ WORDS_MAX = 100
 """Words that cyclopts is given: it takes 30 µs for each, and all sessions wait meanwhile."""
 RELAYED_MAX = 1000
 """Words of a command that runs in a container."""
-HELP_FLAGS = ("--help", "-h")
+GROUPED = "*"
+"""cyclopts' name of a parameter that stands for several options, each of which it lists as well."""
 HELP_WIDTH = 100
 """Columns of a help page where there is no terminal."""
 
@@ -145,7 +146,7 @@ class SshCommands:
         for word in verb.name.split():
             app = app[word]
         for argument in app.assemble_argument_collection(parse_docstring=False):
-            if argument.parse and argument.index is None:
+            if argument.parse and argument.index is None and argument.name != GROUPED:
                 metavar = argument.parameter.metavar
                 written = " ".join([*argument.names, *([metavar] if metavar else [])])
                 text = argument.parameter.help

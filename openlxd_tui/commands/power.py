@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from openlxd_core.i18n import N_
-from openlxd_tui.commands.arguments import WAIT_SECONDS, Json, Name, NoWait, Timeout, Wait
+from openlxd_tui.commands.arguments import FOLLOWING, Following, Name
 from openlxd_tui.commands.call import At
 from openlxd_tui.commands.following import follow
 
@@ -21,14 +21,11 @@ async def start(
     name: Name,
     /,
     *,
-    timeout: Timeout = WAIT_SECONDS,
-    wait: Wait = False,
-    no_wait: NoWait = False,
-    as_json: Json = False,
+    how: Following = FOLLOWING,
     at: At,
 ) -> int:
     """Start a container."""
-    return await follow(at, await at.core.containers.start(at.actor, name), timeout, no_wait, as_json)
+    return await follow(at, await at.core.containers.start(at.actor, name), how)
 
 
 async def stop(
@@ -36,53 +33,41 @@ async def stop(
     /,
     *,
     force: Force = False,
-    timeout: Timeout = WAIT_SECONDS,
-    wait: Wait = False,
-    no_wait: NoWait = False,
-    as_json: Json = False,
+    how: Following = FOLLOWING,
     at: At,
 ) -> int:
     """Stop a container."""
-    return await follow(at, await at.core.containers.stop(at.actor, name, force=force), timeout, no_wait, as_json)
+    return await follow(at, await at.core.containers.stop(at.actor, name, force=force), how)
 
 
 async def restart(
     name: Name,
     /,
     *,
-    timeout: Timeout = WAIT_SECONDS,
-    wait: Wait = False,
-    no_wait: NoWait = False,
-    as_json: Json = False,
+    how: Following = FOLLOWING,
     at: At,
 ) -> int:
     """Restart a container."""
-    return await follow(at, await at.core.containers.restart(at.actor, name), timeout, no_wait, as_json)
+    return await follow(at, await at.core.containers.restart(at.actor, name), how)
 
 
 async def pause(
     name: Name,
     /,
     *,
-    timeout: Timeout = WAIT_SECONDS,
-    wait: Wait = False,
-    no_wait: NoWait = False,
-    as_json: Json = False,
+    how: Following = FOLLOWING,
     at: At,
 ) -> int:
     """Freeze all processes of a container."""
-    return await follow(at, await at.core.containers.pause(at.actor, name), timeout, no_wait, as_json)
+    return await follow(at, await at.core.containers.pause(at.actor, name), how)
 
 
 async def resume(
     name: Name,
     /,
     *,
-    timeout: Timeout = WAIT_SECONDS,
-    wait: Wait = False,
-    no_wait: NoWait = False,
-    as_json: Json = False,
+    how: Following = FOLLOWING,
     at: At,
 ) -> int:
     """Thaw them."""
-    return await follow(at, await at.core.containers.resume(at.actor, name), timeout, no_wait, as_json)
+    return await follow(at, await at.core.containers.resume(at.actor, name), how)
